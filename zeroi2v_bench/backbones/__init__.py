@@ -1,0 +1,1 @@
+"""Backbones: image models converted to `VideoViT`, one module per source library."""

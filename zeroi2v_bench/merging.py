@@ -1,0 +1,137 @@
+"""Structural reparameterisation: adapted layers become plain ones, and the result is checked."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from zeroi2v_bench.errors import MergeError
+from zeroi2v_bench.nn.adapted_linear import AdaptedLinear
+from zeroi2v_bench.records import MergeReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zeroi2v_bench.nn.video_vit import VideoViT
+    from zeroi2v_bench.types import Predictions
+
+TOLERANCE_FLOAT32 = 2e-4
+"""Largest legal logit difference with both models in float32."""
+TOLERANCE_FLOAT64 = 1e-9
+"""Largest legal logit difference with the unmerged model cast to double and merged there."""
+
+
+def merge(model: VideoViT) -> VideoViT:
+    """A new model in which every adapted layer is one plain Linear; the input stays as it is.
+
+    Raises:
+        MergeError: The model is in training mode, or has a part that is not linear; the message
+            names it.
+    """
+    if model.training:
+        raise MergeError("merging needs eval mode: call model.eval() first")
+    merged = copy.deepcopy(model)
+    for name, module in list(merged.named_modules()):
+        reason = getattr(type(module), "UNMERGEABLE", None)
+        if reason is not None:
+            raise MergeError(
+                f"{name or 'model'} ({type(module).__name__}) cannot be merged: {reason}"
+            )
+        for child_name, child in list(module.named_children()):
+            if isinstance(child, AdaptedLinear):
+                setattr(module, child_name, child.merge())
+    return merged.requires_grad_(False)
+
+
+def count_adapted(model: nn.Module) -> int:
+    """Number of adapted layers in a model."""
+    return sum(isinstance(module, AdaptedLinear) for module in model.modules())
+
+
+@torch.inference_mode()
+def verify_merge(before: VideoViT, after: VideoViT, batches: Iterable[Tensor]) -> MergeReport:
+    """Compare a model with its merged copy, in float32 as they are and in float64.
+
+    In float64 the unmerged model is cast up, merged there and compared in double; that shows that
+    the algebra is exact and that what differs in float32 is rounding alone.
+
+    Args:
+        before: The unmerged model, in eval mode.
+        after: ``merge(before)``.
+        batches: Normalised clips (B, C, T, H, W).
+
+    Raises:
+        MergeError: A difference past tolerance, an adapted layer left over, a parameter count that
+            is not the plain model's, or no clip to compare on.
+    """
+    _check_structure(before, after)
+    before64 = copy.deepcopy(before).double()
+    after64 = merge(before64)
+    worst32, worst64, clips = 0.0, 0.0, 0
+    for video in batches:
+        worst32 = max(worst32, _difference(before, after, video))
+        worst64 = max(worst64, _difference(before64, after64, video.double()))
+        clips += len(video)
+    if not clips:
+        raise MergeError("no clip to verify the merge on")
+    for worst, limit, kind in (
+        (worst32, TOLERANCE_FLOAT32, "float32"),
+        (worst64, TOLERANCE_FLOAT64, "float64"),
+    ):
+        if not worst <= limit:  # not (worst > limit): NaN must fail
+            raise MergeError(
+                f"merged and unmerged logits differ by {worst:.3g} in {kind} (limit {limit:g})"
+            )
+    return MergeReport(
+        num_clips=clips,
+        num_verified=clips,
+        max_abs_float32=worst32,
+        max_abs_float64=worst64,
+        num_merged=count_adapted(before),
+    )
+
+
+def _difference(before: nn.Module, after: nn.Module, video: Tensor) -> float:
+    return (before(video) - after(video)).abs().max().item()  # type: ignore[no-any-return]
+
+
+def _check_structure(before: VideoViT, after: VideoViT) -> None:
+    left = count_adapted(after)
+    if left:
+        raise MergeError(f"{left} adapted layers are left in the merged model")
+    inside = (m for m in before.modules() if isinstance(m, AdaptedLinear))
+    adapters = sum(
+        sum(p.numel() for p in m.parameters()) - sum(p.numel() for p in m.base.parameters())
+        for m in inside
+    )
+    expected = sum(p.numel() for p in before.parameters()) - adapters
+    actual = sum(p.numel() for p in after.parameters())
+    if actual != expected:
+        raise MergeError(f"the merged model has {actual} parameters, the plain one {expected}")
+
+
+def compare_predictions(before: Predictions, after: Predictions) -> tuple[str, ...]:
+    """Check that two models give every clip the same top-1.
+
+    Returns:
+        Ids of the clips whose two best classes lie within the tolerance, so that either is right.
+
+    Raises:
+        MergeError: Another clip changed its top-1.
+    """
+    ties, changed = [], []
+    for row, clip_id in enumerate(after.clip_ids):
+        if after.status[row] != "ok":
+            continue
+        second, first = sorted(after.scores[row].tolist())[-2:]
+        # log(first / second) is the difference of the two best logits of a single view.
+        if first <= second * (1 + TOLERANCE_FLOAT32):
+            ties.append(clip_id)
+        elif before.scores[row].argmax() != after.scores[row].argmax():
+            changed.append(clip_id)
+    if changed:
+        raise MergeError(f"merging changed the top-1 of {len(changed)} clips, first {changed[0]}")
+    return tuple(ties)

@@ -1,0 +1,114 @@
+"""Linear adapters around a frozen Linear layer, and their exact merging into it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zeroi2v_bench.errors import MergeError
+
+
+class LinearAdapter(nn.Module):
+    """x + scale * up(dropout(down(x))): a low-rank update of the identity (ZeroI2V, section 3.3).
+
+    Without an activation and in eval mode it is affine. ``up`` starts at zero, so a new adapter
+    is the identity. ``scale`` multiplies the bias of ``up`` too, as in the released code.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        *,
+        scale: float = 1.0,
+        dropout: float = 0.0,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Linear(width, hidden)
+        self.activation = activation
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.Linear(hidden, width)
+        nn.init.trunc_normal_(self.down.weight, std=0.02)
+        nn.init.zeros_(self.down.bias)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        hidden = self.down(x)
+        if self.activation is not None:
+            hidden = self.activation(hidden)
+        update: Tensor = self.up(self.dropout(hidden))
+        return x + self.scale * update
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Matrix (D, D) and offset (D,) in float64, such that forward(x) = matrix @ x + offset.
+
+        Raises:
+            MergeError: The adapter has an activation, so it is not affine.
+        """
+        if self.activation is not None:
+            kind = type(self.activation).__name__
+            raise MergeError(f"an adapter with {kind} is not linear and cannot be merged")
+        up, down = self.up.weight.double(), self.down.weight.double()
+        identity = torch.eye(up.shape[0], dtype=torch.float64, device=up.device)
+        matrix = identity + self.scale * (up @ down)
+        offset = self.scale * (up @ self.down.bias.double() + self.up.bias.double())
+        return matrix, offset
+
+
+class AdaptedLinear(nn.Module):
+    """A Linear layer with a linear adapter before it, after it, or both."""
+
+    def __init__(
+        self,
+        base: nn.Linear,
+        *,
+        before: LinearAdapter | None = None,
+        after: LinearAdapter | None = None,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.before = before
+        self.after = after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D_in) -> (..., D_out)."""
+        if self.before is not None:
+            x = self.before(x)
+        x = self.base(x)
+        return x if self.after is None else self.after(x)
+
+    def merge(self) -> nn.Linear:
+        """The same map as one plain Linear, computed in float64 and rounded once.
+
+        Before: W (A x + a) + b = (W A) x + (W a + b). After: A (W x + b) + a = (A W) x + (A b + a).
+
+        Raises:
+            MergeError: In training mode (dropout makes the map random), or not affine.
+        """
+        if self.training:
+            raise MergeError("merging needs eval mode: dropout makes the adapters random maps")
+        base = self.base
+        weight = base.weight.double()
+        bias = weight.new_zeros(weight.shape[0]) if base.bias is None else base.bias.double()
+        if self.before is not None:
+            matrix, offset = self.before.affine()
+            weight, bias = weight @ matrix, weight @ offset + bias
+        if self.after is not None:
+            matrix, offset = self.after.affine()
+            weight, bias = matrix @ weight, matrix @ bias + offset
+        merged = nn.Linear(
+            base.in_features, base.out_features, device=base.weight.device, dtype=base.weight.dtype
+        )
+        with torch.no_grad():
+            merged.weight.copy_(weight)
+            merged.bias.copy_(bias)
+        return merged.eval()
+
+
+def macs_per_token(layer: nn.Module) -> int:
+    """Multiply-adds of all weight matrices inside a layer that applies each once per token."""
+    return sum(m.in_features * m.out_features for m in layer.modules() if isinstance(m, nn.Linear))
