@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from zeroi2v_bench.nn.block import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zeroi2v_bench.methods.base import Recipe
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -57,6 +62,9 @@ class VideoViT(nn.Module):
     As built it is the plain image model: no temporal embedding, no head. Methods add both and
     whatever else they need. Features are ``norm`` of the pooled token of each frame, then the mean
     over frames (``mean_before_norm`` swaps the two, as ST-Adapter does).
+
+    ``no_decay`` names the trained tensors without weight decay; ``recipe`` says how a method made
+    the model (None: the plain image model).
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -86,6 +94,12 @@ class VideoViT(nn.Module):
         self.head_dropout = nn.Dropout(0.0)
         self.head: nn.Module = nn.Identity()
         self.mean_before_norm = False
+        self.no_decay: frozenset[str] = frozenset()
+        self.recipe: Recipe | None = None
+
+    def iter_blocks(self) -> Iterator[Block]:
+        """The blocks, first to last."""
+        return (block for block in self.blocks if isinstance(block, Block))
 
     def embed(self, video: Tensor) -> Tensor:
         """(B, C, T, H, W) -> tokens (B*T, N, D) as the first block receives them."""
