@@ -79,12 +79,12 @@ def frozen_copy(backbone: Backbone) -> VideoViT:
     return copy.deepcopy(backbone.model).requires_grad_(False)
 
 
-def add_head(model: VideoViT, num_classes: int, dropout: float = 0.0) -> None:
-    """Give the model a trainable linear classifier: weights N(0, 0.01), bias 0, as I3DHead."""
+def add_head(model: VideoViT, num_classes: int, dropout: float = 0.0, *, std: float = 0.01) -> None:
+    """Give the model a trainable linear classifier: weights N(0, std), bias 0, as I3DHead."""
     from torch import nn
 
     head = nn.Linear(model.config.width, num_classes)
-    nn.init.normal_(head.weight, std=0.01)
+    nn.init.normal_(head.weight, std=std)
     nn.init.zeros_(head.bias)
     model.head = head
     model.head_dropout = nn.Dropout(dropout)

@@ -25,6 +25,7 @@ class LinearAdapter(nn.Module):
         activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.UNMERGEABLE = None if activation is None else f"{activation} makes it nonlinear"
         self.scale = scale
         self.down = nn.Linear(width, hidden)
         self.activation = activation
@@ -50,8 +51,7 @@ class LinearAdapter(nn.Module):
             MergeError: The adapter has an activation, so it is not affine.
         """
         if self.activation is not None:
-            kind = type(self.activation).__name__
-            raise MergeError(f"an adapter with {kind} is not linear and cannot be merged")
+            raise MergeError(f"an adapter cannot be merged: {self.UNMERGEABLE}")
         up, down = self.up.weight.double(), self.down.weight.double()
         identity = torch.eye(up.shape[0], dtype=torch.float64, device=up.device)
         matrix = identity + self.scale * (up @ down)
@@ -59,7 +59,41 @@ class LinearAdapter(nn.Module):
         return matrix, offset
 
 
-class AdaptedLinear(nn.Module):
+class MergeableLinear(nn.Module):
+    """A frozen Linear layer with trained parts around it; in eval mode one affine map."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Weight (D_out, D_in) and bias (D_out,) of the whole map, in float64."""
+        raise NotImplementedError
+
+    def base_affine(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the frozen layer, in float64; a missing bias is zero."""
+        weight, bias = self.base.weight.double(), self.base.bias
+        return weight, weight.new_zeros(len(weight)) if bias is None else bias.double()
+
+    def merge(self) -> nn.Linear:
+        """The same map as one plain Linear, computed in float64 and rounded once.
+
+        Raises:
+            MergeError: In training mode (dropout makes the map random), or not affine.
+        """
+        if self.training:
+            raise MergeError("merging needs eval mode: dropout makes the adapters random maps")
+        base, (weight, bias) = self.base, self.affine()
+        merged = nn.Linear(
+            base.in_features, base.out_features, device=base.weight.device, dtype=base.weight.dtype
+        )
+        with torch.no_grad():
+            merged.weight.copy_(weight)
+            merged.bias.copy_(bias)
+        return merged.eval()
+
+
+class AdaptedLinear(MergeableLinear):
     """A Linear layer with a linear adapter before it, after it, or both."""
 
     def __init__(
@@ -69,8 +103,7 @@ class AdaptedLinear(nn.Module):
         before: LinearAdapter | None = None,
         after: LinearAdapter | None = None,
     ) -> None:
-        super().__init__()
-        self.base = base
+        super().__init__(base)
         self.before = before
         self.after = after
 
@@ -81,32 +114,19 @@ class AdaptedLinear(nn.Module):
         x = self.base(x)
         return x if self.after is None else self.after(x)
 
-    def merge(self) -> nn.Linear:
-        """The same map as one plain Linear, computed in float64 and rounded once.
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the whole map, in float64.
 
         Before: W (A x + a) + b = (W A) x + (W a + b). After: A (W x + b) + a = (A W) x + (A b + a).
-
-        Raises:
-            MergeError: In training mode (dropout makes the map random), or not affine.
         """
-        if self.training:
-            raise MergeError("merging needs eval mode: dropout makes the adapters random maps")
-        base = self.base
-        weight = base.weight.double()
-        bias = weight.new_zeros(weight.shape[0]) if base.bias is None else base.bias.double()
+        weight, bias = self.base_affine()
         if self.before is not None:
             matrix, offset = self.before.affine()
             weight, bias = weight @ matrix, weight @ offset + bias
         if self.after is not None:
             matrix, offset = self.after.affine()
             weight, bias = matrix @ weight, matrix @ bias + offset
-        merged = nn.Linear(
-            base.in_features, base.out_features, device=base.weight.device, dtype=base.weight.dtype
-        )
-        with torch.no_grad():
-            merged.weight.copy_(weight)
-            merged.bias.copy_(bias)
-        return merged.eval()
+        return weight, bias
 
 
 def macs_per_token(layer: nn.Module) -> int:
