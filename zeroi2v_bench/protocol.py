@@ -7,28 +7,23 @@ an error. ``Protocol.hash`` covers every field that can move a number.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from zeroi2v_bench.errors import ProtocolError, UnknownNameError
+from zeroi2v_bench.strict import Frozen as Frozen
+from zeroi2v_bench.strict import Positive as Positive
+from zeroi2v_bench.strict import Share as Share
+from zeroi2v_bench.strict import first_problem as first_problem
+from zeroi2v_bench.strict import parse_yaml
+from zeroi2v_bench.types import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Frozen(BaseModel):
-    """Base of everything that is parsed from outside: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SplitSpec(Frozen):
@@ -148,11 +143,15 @@ class MethodSpec(Frozen):
 
     Attributes:
         method: Module in ``zeroi2v_bench.methods``; None means the row's own name.
+        backbone: What the row is written for; None means the protocol's.
+        recipe: Whose values these are; None means the protocol's.
         params: Parsed strictly by that module's ``Params``.
         optim: Fields of the protocol's ``optim`` that differ for this row.
     """
 
     method: str | None = None
+    backbone: str | None = None
+    recipe: Literal["released", "ours"] | None = None
     params: dict[str, Any] = {}
     optim: dict[str, Any] = {}
 
@@ -191,7 +190,8 @@ class Protocol(Frozen):
     def hash(self) -> str:
         """SHA-256 of every field that can move a number, whatever the method or the seed."""
         about = {"description", "recipe", "seeds", "backbone", "methods", "default_methods"}
-        return _digest(self.model_dump(mode="json", exclude=about))
+        values = self.model_dump(mode="json", exclude=about)
+        return fingerprint([json.dumps(values, sort_keys=True, separators=(",", ":"))])
 
     def spec_of(self, label: str) -> MethodSpec:
         """The row of that name, or the bare method of that name with its default parameters."""
@@ -206,22 +206,14 @@ class Protocol(Frozen):
         own = self.spec_of(label).optim
         return Optim.model_validate({**self.optim.model_dump(), **own}) if own else self.optim
 
+    def backbone_of(self, label: str) -> str:
+        """The backbone that a row is written for."""
+        return self.spec_of(label).backbone or self.backbone
 
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def first_problem(error: ValidationError) -> str:
-    """One clear line out of a pydantic error: where, what came, what is legal."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "unknown key"
-    value = problem.get("input")
-    came = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
-    return f"{where}: {message}{came}" if where else f"{message}"
+    def recipe_of(self, label: str, backbone: str) -> Literal["released", "ours"]:
+        """Whose recipe a row is: "released" only with the very backbone it was released for."""
+        written = label in self.methods and backbone == self.backbone_of(label)
+        return (self.spec_of(label).recipe or self.recipe) if written else "ours"
 
 
 def protocol_dirs(extra_dirs: Sequence[Path] = ()) -> list[Path]:
@@ -231,8 +223,7 @@ def protocol_dirs(extra_dirs: Sequence[Path] = ()) -> list[Path]:
     package carries its own copy.
     """
     package = Path(__file__).resolve().parent
-    checkout = package.parent
-    own = checkout / "protocols" if (checkout / "pyproject.toml").is_file() else None
+    own = package.parent / "protocols" if (package.parent / "pyproject.toml").is_file() else None
     return [*extra_dirs, own if own and own.is_dir() else package / "_protocols"]
 
 
@@ -264,11 +255,11 @@ def read_protocol(path: Path) -> Protocol:
             is not the file's.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        data = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProtocolError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise ProtocolError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ProtocolError(f"{path}: a protocol is a mapping, not {type(data).__name__}")
     try:
@@ -280,19 +271,8 @@ def read_protocol(path: Path) -> Protocol:
     return protocol
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error, not the last one's victory."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        doubled = next((key for key in keys if keys.count(key) > 1), None)
-        if doubled is not None:
-            raise yaml.YAMLError(f"key {doubled!r} is given twice, line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)
-
-
 def override(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
-    """A new protocol with some fields changed, under a name of its own.
+    """A new protocol with some fields changed, under a name of its own; no released recipe.
 
     Args:
         protocol: The original; it stays as it is.
@@ -315,6 +295,9 @@ def override(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
             raise ProtocolError(f"{dotted} cannot be overridden")
         node[leaf] = value
     suffix = ",".join(f"{key}={value}" for key, value in changes.items())
+    data["recipe"] = "ours"
+    for row in data["methods"].values():
+        row["recipe"] = None
     data["name"] = f"{protocol.name}+{re.sub(r'[^A-Za-z0-9_.+=,-]', '_', suffix)}"
     try:
         return Protocol.model_validate(data)
