@@ -37,16 +37,20 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """The clips to train on and to test on, in a fixed order."""
+    """The clips to train on and to test on, in a fixed order.
+
+    ``holdout`` was kept out of the training set to choose by; empty unless the protocol says so.
+    """
 
     train: tuple[Clip, ...]
     test: tuple[Clip, ...]
     class_names: tuple[str, ...]
+    holdout: tuple[Clip, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
         """Equal for equal clips and labels, wherever the files lie."""
-        sides = (("train", self.train), ("test", self.test))
+        sides = (("train", self.train), ("test", self.test), ("holdout", self.holdout))
         return fingerprint(f"{side}\t{c.id}\t{c.label}" for side, clips in sides for c in clips)
 
     @cached_property

@@ -11,6 +11,8 @@ SIDE = 64
 """Side of a drawn frame in pixels."""
 SIZES = (0.40, 0.85)
 """Smallest and largest side of a digit as a share of the frame's side."""
+TURN = 0.4
+"""Range of angles in turns: upright plus or minus 72 degrees, so that 6 and 9 stay apart."""
 TRAIN_DIGITS = 1297
 """Digit images of the training side, backbone included; the other 500 are for testing."""
 
@@ -25,7 +27,7 @@ class Scenes:
         glyphs: (M, 8, 8), ink in 0-1.
         x, y: Centre of the digit.
         size: From the smallest to the largest of `SIZES`.
-        angle: Counter-clockwise, in turns.
+        angle: Counter-clockwise, over the range of `TURN`.
         ink: Brightness of the digit, from weak to strong.
         backgrounds: (M, SIDE, SIDE) brightness in 0-1.
     """
@@ -55,7 +57,7 @@ def digit_images(side: str) -> tuple[np.ndarray, np.ndarray]:
 
 def draw_background(rng: np.random.Generator) -> np.ndarray:
     """A smooth random texture (SIDE, SIDE) in 0-1 that continues over the edges."""
-    coarse = rng.uniform(0.0, 0.4, (5, 5)).astype(np.float32)
+    coarse = rng.uniform(0.0, 0.35, (5, 5)).astype(np.float32)
     at = np.arange(SIDE, dtype=np.float32) * 5 / SIDE
     low = at.astype(int)
     part = at - low
@@ -69,7 +71,7 @@ def draw(scenes: Scenes) -> np.ndarray:
     centres = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     right = (centres - scenes.x[:, None] + 0.5) % 1 - 0.5  # (M, S): from the centre, on the torus
     down = (centres - scenes.y[:, None] + 0.5) % 1 - 0.5
-    turn = 2 * np.pi * scenes.angle
+    turn = 2 * np.pi * TURN * (scenes.angle - 0.5)
     cos, sin = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
     side = (SIZES[0] + scenes.size * (SIZES[1] - SIZES[0]))[:, None, None]
     column = (cos * right[:, None, :] - sin * down[:, :, None]) / side * 8 + 3.5
