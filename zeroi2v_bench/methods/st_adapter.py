@@ -3,6 +3,9 @@
 Blocks get depthwise 3D convolutions in a narrow space, on the residual stream before the MLP,
 before the attention, or both. Only these and the classifier are trained, as in the released code;
 there is no temporal embedding, and frames are averaged before the last norm. It cannot be merged.
+
+The class token passes the adapters by. So the last block's adapter before the MLP never reaches the
+classifier and gets no gradient; it is built and counted all the same, as in the released model.
 """
 
 from __future__ import annotations
