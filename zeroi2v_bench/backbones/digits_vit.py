@@ -23,19 +23,16 @@ WEIGHTS = Path(__file__).with_name("digits.safetensors")
 def load(name: str, *, image_size: int, random_weights: bool = False) -> Backbone:
     """Load the embedded weights, or initialise the same network at random.
 
+    Whatever ``image_size`` asks for, the network sees 32 x 32 pixels; its configuration says so.
+
     Raises:
-        BackboneError: A name (there is but one network) or another image size than 32.
+        BackboneError: A name; there is but one network.
     """
     if name:
         raise BackboneError(f"digits has no variant {name!r}; use --backbone digits")
     with safe_open(WEIGHTS, framework="pt") as file:
         config = TypeAdapter(ViTConfig).validate_json(file.metadata()["config"])
         weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    if image_size != config.image_size:
-        raise BackboneError(
-            f"digits takes {config.image_size} x {config.image_size} pixels, not {image_size}; "
-            f"use --set image_size={config.image_size}"
-        )
     model = VideoViT(config).eval()
     if random_weights:
         generator = torch.Generator().manual_seed(0)

@@ -47,6 +47,8 @@ NUM_FRAMES = 8
 TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 25
 SPEEDS = (0.12, 0.22)
 """Smallest and largest change of the state per frame, in cycles."""
+STILL = (0.3, 0.7)
+"""Range of the coordinates that do not move; the one that moves runs over all of 0 to 1."""
 VERSION = 1
 """Part of the folder's name and of every clip's id: a change of the pictures is a new dataset."""
 TREE = "moving_digits needs no files: it is built into the cache folder on first use"
@@ -95,11 +97,10 @@ def draw_clip(spec: Spec) -> np.ndarray:
     rng = np.random.default_rng([VERSION, spec.side == "test", spec.label, spec.number])
     glyphs, _ = scenes.digit_images(spec.side)
     glyph = glyphs[rng.integers(len(glyphs))]
-    state = dict(zip(("x", "y", "size", "angle", "ink"), rng.uniform(size=5), strict=True))
-    moving = MOVING[spec.label // 2]
+    still = dict(zip((*MOVING, "ink"), rng.uniform(*STILL, size=5), strict=True))
+    values = {name: np.full(NUM_FRAMES, value) for name, value in still.items()}
     step = DIRECTIONS[spec.label] * rng.uniform(*SPEEDS)
-    values = {name: np.full(NUM_FRAMES, value) for name, value in state.items()}
-    values[moving] = (state[moving] + step * np.arange(NUM_FRAMES)) % 1
+    values[MOVING[spec.label // 2]] = (rng.uniform() + step * np.arange(NUM_FRAMES)) % 1
     background = scenes.draw_background(rng)
     picture = scenes.draw(
         scenes.Scenes(

@@ -1,0 +1,119 @@
+"""``zeroi2v-bench run``."""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from zeroi2v_bench.errors import BenchError, ProtocolError
+from zeroi2v_bench.protocol import load_protocol, override
+
+if TYPE_CHECKING:
+    from zeroi2v_bench.protocol import Protocol
+    from zeroi2v_bench.records import RunRecord
+
+DEFAULT_PROTOCOL = "full_digits"
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
+    """``key=value`` texts as a mapping; values are read as YAML."""
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ProtocolError(f"--set {text}: expected FIELD=VALUE, e.g. sampling.num_frames=8")
+        changes[key] = yaml.safe_load(value)
+    return changes
+
+
+@click.command()
+@click.option(
+    "--protocol", "protocols", multiple=True, help="Name or file; may repeat.  [full_digits]"
+)
+@click.option(
+    "--method", "methods", multiple=True, help="A row of the protocol, or a method; may repeat."
+)
+@click.option(
+    "--seed", "seeds", type=int, multiple=True, help="May repeat.  [the protocol's first]"
+)
+@click.option("--backbone", help="digits, openclip:MODEL/WEIGHTS or timm:MODEL.  [the protocol's]")
+@click.option(
+    "--data-root", type=DIRECTORY, envvar="ZEROI2V_BENCH_DATA_ROOT", help="The dataset's folder."
+)
+@click.option("--results", type=DIRECTORY, default=Path("results/local"), show_default=True)
+@click.option(
+    "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a protocol field."
+)
+@click.option(
+    "--protocol-dir", "protocol_dirs", type=DIRECTORY, multiple=True, help="More protocols."
+)
+@click.option(
+    "--random-weights", is_flag=True, help="Run on random weights, and say so everywhere."
+)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Run again what is already recorded.")
+def run_command(
+    protocols: tuple[str, ...],
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    changes: tuple[str, ...],
+    protocol_dirs: tuple[Path, ...],
+    **options: Any,
+) -> None:
+    """Adapt, train, merge, verify, evaluate and record; then print the table.
+
+    Without options: ZeroI2V and a linear probe on the embedded moving digits, with no download.
+    The product of all protocols, methods and seeds is run; a run that is recorded is reported.
+    """
+    chosen = [
+        override(load_protocol(name, protocol_dirs), parse_changes(changes))
+        for name in protocols or (DEFAULT_PROTOCOL,)
+    ]
+    jobs = [
+        (protocol, method, seed)
+        for protocol in chosen
+        for method, seed in product(
+            methods or protocol.default_methods or tuple(protocol.methods),
+            seeds or protocol.seeds[:1],
+        )
+    ]
+    records, failed = run_all(jobs, options)
+    if records:
+        from zeroi2v_bench.tables import render, runs_table
+
+        click.echo(render(runs_table(records), "markdown"))
+    for line in failed:
+        click.echo(f"error: {line}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def run_all(
+    jobs: list[tuple[Protocol, str, int]], options: dict[str, Any]
+) -> tuple[list[RunRecord], list[str]]:
+    """Run every job; one that fails is listed and the rest goes on."""
+    from zeroi2v_bench.reader import FrameReader
+    from zeroi2v_bench.runner import run
+
+    reader, records, failed = FrameReader(), [], []
+    for protocol, method, seed in jobs:
+        click.echo(f"{protocol.name}, {method}, seed {seed}", err=True)
+        try:
+            record = run(protocol, method=method, seed=seed, reader=reader, report=say, **options)
+        except BenchError as error:
+            failed.append(f"{protocol.name}, {method}, seed {seed}: {error}")
+        else:
+            records.append(record)
+    return records, failed
+
+
+def say(line: str) -> None:
+    """A line of progress on stderr; stdout is for the table."""
+    click.echo(f"  {line}", err=True)
