@@ -12,23 +12,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zeroi2v_bench.measured import Group
     from zeroi2v_bench.records import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its title, how a value is printed, and how it is read from a run's record."""
+    """One column.
+
+    Attributes:
+        title: For readers, with the unit.
+        show: A value as a text.
+        read: The value out of a run's record, or out of a `Group` for `MEASURED`.
+        usual: Tells the values that need not be shown; None where only variation tells something.
+    """
 
     title: str
     show: Callable[[Any], str] = str
-    read: Callable[[RunRecord], Any] | None = None
+    read: Callable[[Any], Any] = str
+    usual: Callable[[Any], bool] | None = None
 
 
 def _decimals(count: int) -> Callable[[Any], str]:
     return lambda value: f"{value:.{count}f}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """One decimal, with the sign."""
     return f"{value:+.1f}"
 
 
@@ -66,16 +76,35 @@ def weights_word(record: RunRecord) -> str:
     return "random" if record.backbone.random_weights else "pretrained"
 
 
+def _is_complete(coverage: str) -> bool:
+    evaluated, _, expected = coverage.partition("/")
+    return evaluated == expected
+
+
+def _wilson(record: RunRecord) -> str:
+    from zeroi2v_bench.intervals import wilson_interval
+
+    accuracy = record.accuracy
+    correct = round(accuracy.top1 * accuracy.num_expected / 100)
+    return show_interval(wilson_interval(correct, accuracy.num_expected))
+
+
+def show_interval(interval: tuple[float, float] | None) -> str:
+    """Two ends with one decimal, or nothing."""
+    return f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""
+
+
 COLUMNS: dict[str, Column] = {
     "protocol": Column("protocol", read=lambda r: r.protocol),
     "method": Column("method", read=lambda r: r.method),
     "backbone": Column("backbone", read=lambda r: r.backbone.spec),
-    "weights": Column("weights", read=weights_word),
+    "weights": Column("weights", read=weights_word, usual="pretrained".__eq__),
     "shots": Column("shots", str, lambda r: r.shots),
     "seed": Column("seed", str, lambda r: r.seed),
     "top1": Column("top-1 (%)", _decimals(1), lambda r: r.accuracy.top1),
     "top5": Column("top-5 (%)", _decimals(1), lambda r: r.accuracy.top5),
-    "coverage": Column("clips evaluated/expected", read=_coverage),
+    "wilson": Column("top-1, 95 % Wilson interval", read=_wilson),
+    "coverage": Column("clips evaluated/expected", read=_coverage, usual=_is_complete),
     "tunable_params": Column(
         "tunable parameters", _thousands, lambda r: r.efficiency.tunable_params
     ),
@@ -106,3 +135,44 @@ COLUMNS: dict[str, Column] = {
     "run_id": Column("run", read=lambda r: r.run_id),
 }
 """Every measured column by name, in the order of the full table."""
+
+
+def _millions(count: float) -> float:
+    return count / 1e6
+
+
+def _protocol(group: Group) -> str:
+    run = group.newest
+    return f"{run.protocol} v{run.protocol_version} #{run.protocol_hash[:8]}"
+
+
+MEASURED: dict[str, Column] = {
+    "gflops": Column("GFLOPs (paper)", significant, lambda g: g.efficiency.gmacs_per_video),
+    "params_m": Column("parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.params)),
+    "new_params_m": Column(
+        "new parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.new_params)
+    ),
+    "tunable_params_m": Column(
+        "tunable parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.tunable_params)
+    ),
+    "latency_ms": Column("latency (ms)", _decimals(2), lambda g: g.efficiency.latency_ms),
+    "throughput_vps": Column("videos/s", significant, lambda g: g.efficiency.clips_per_s),
+    "top1": Column("top-1 (%)", _decimals(1), lambda g: g.mean_top1()),
+    "top5": Column("top-5 (%)", _decimals(1), lambda g: g.mean_top5()),
+    "sd": Column("standard deviation", _decimals(1), lambda g: g.spread()),
+    "interval": Column("95 % t-interval", read=lambda g: show_interval(g.interval())),
+    "seeds": Column("seeds", str, lambda g: len(g.runs)),
+    "coverage": Column("clips evaluated/expected", read=lambda g: g.describe(_coverage)),
+    "selection": Column("selection", read=lambda g: "last epoch"),
+    "protocol": Column("protocol", read=_protocol),
+    "recipe": Column("recipe", read=lambda g: g.newest.recipe),
+    "weights": Column("weights", read=lambda g: weights_word(g.newest)),
+    "decoder": Column("decoder", read=lambda g: g.describe(lambda r: r.decoder)),
+    "device": Column("device", read=lambda g: g.describe(lambda r: r.environment.device)),
+}
+"""What a table may show of a measured group, by name; the figures carry published names."""
+
+RELATIVE = {"gflops", "params_m", "new_params_m", "tunable_params_m", "latency_ms"}
+"""Figures whose difference is in per cent of the published one, not in the figure's unit."""
+
+FIGURES = {"top1", "top5", *RELATIVE, "throughput_vps", "sd"}

@@ -1,32 +1,48 @@
-"""Tables out of records: one row per run, and their rendering. Never imports torch."""
+"""Tables out of records: rows, columns and footnotes as a table's definition asks. No torch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zeroi2v_bench.columns import COLUMNS, Column
+from zeroi2v_bench.columns import COLUMNS, FIGURES, MEASURED, RELATIVE, Column, signed
+from zeroi2v_bench.comparison import check_columns, compare_rows, is_chosen, sort_rows
+from zeroi2v_bench.measured import Group, group_runs
+from zeroi2v_bench.published import TableError, load_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pandas import DataFrame
 
+    from zeroi2v_bench.comparison import Cells
+    from zeroi2v_bench.published import TableSpec
     from zeroi2v_bench.records import RunRecord
 
-CORE = (
-    "method",
-    "top1",
-    "top5",
-    "tunable_params",
-    "new_params",
-    "gmacs_before",
-    "gmacs_after",
-    "merge_error",
-    "seconds",
-)
-"""What is always shown of a run."""
 
-WHERE_THEY_VARY = ("protocol", "backbone", "seed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table ready to be printed.
+
+    Attributes:
+        name: As asked for.
+        title: Heading.
+        about: A sentence under the heading.
+        frame: Columns named as in the definition; raw values, None where there is none.
+        marks: For each row, the numbers of its footnotes, from 1.
+        footnotes: Their texts.
+        on_request: Shown only where it is asked for by name.
+        num_measured: Rows in which something was measured.
+    """
+
+    name: str
+    title: str
+    about: str
+    frame: DataFrame
+    marks: tuple[tuple[int, ...], ...]
+    footnotes: tuple[str, ...]
+    on_request: bool
+    num_measured: int
 
 
 def latest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[str]]:
@@ -43,20 +59,6 @@ def latest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[str]]:
     return kept, lines
 
 
-def frame_of(records: Sequence[RunRecord], names: Sequence[str]) -> DataFrame:
-    """One row per record with those columns (names of `columns.COLUMNS`), raw values."""
-    import pandas as pd
-
-    readers = [(name, read) for name in names if (read := COLUMNS[name].read)]
-    return pd.DataFrame({name: _series([read(r) for r in records]) for name, read in readers})
-
-
-def _series(values: list[Any]) -> Any:
-    import pandas as pd
-
-    return pd.Series(values, dtype=object)
-
-
 def runs_table(records: Sequence[RunRecord]) -> DataFrame:
     """The default table of `run` and `report`: one row per run.
 
@@ -66,66 +68,157 @@ def runs_table(records: Sequence[RunRecord]) -> DataFrame:
     Returns:
         Columns named as in `columns.COLUMNS`, raw values (per cent, parameters, GMACs, seconds).
     """
-    varying = [name for name in WHERE_THEY_VARY if len(_values(records, name)) > 1]
-    if any(r.backbone.random_weights for r in records):
-        varying.append("weights")
-    incomplete = any(r.accuracy.num_clips != r.accuracy.num_expected for r in records)
-    behind = ["coverage"] if incomplete else []
-    return frame_of(records, [*varying, *CORE, *behind])
+    return build_table("runs", records).frame
 
 
 def full_table(records: Sequence[RunRecord]) -> DataFrame:
-    """Every column of every run, as the CSV of `--table runs` has them."""
-    return frame_of(records, list(COLUMNS))
+    """Every column of every run that needs no statistics, for machines."""
+    names = [name for name in COLUMNS if name != "wilson"]
+    return _frame([_run_cells(record, names) for record in records], names)
 
 
-def _values(records: Iterable[RunRecord], name: str) -> set[Any]:
-    read = COLUMNS[name].read
-    return {read(record) for record in records} if read else set()
+def build_table(
+    name: str, records: Sequence[RunRecord], *, only_measured_datasets: bool = False
+) -> Table:
+    """A table by its name, or by the path of its definition, from the records.
+
+    Args:
+        name: One of `published.table_names`, or a path ending in ``.yaml``.
+        records: Newest of each run, as `latest` gives them.
+        only_measured_datasets: Leave out published rows of datasets on which nothing of this
+            table was measured.
+
+    Raises:
+        UnknownNameError: No such table.
+        TableError: A definition that cannot be parsed or names an unknown column.
+    """
+    spec, published = load_table(name)
+    rows = _run_rows(name, spec, records) if spec.rows == "runs" else None
+    if rows is None:
+        check_columns(name, spec, published)
+        rows = compare_rows(spec, published, group_runs(records)[0])
+    if only_measured_datasets:
+        measured = {row.get("dataset") for row in rows if _is_measured(row)}
+        rows = [row for row in rows if row.get("dataset") in measured]
+    marks, footnotes = _footnotes(spec, rows)
+    return Table(
+        name=name,
+        title=spec.title,
+        about=spec.about,
+        frame=_frame(rows, spec.columns),
+        marks=marks,
+        footnotes=footnotes,
+        on_request=spec.on_request,
+        num_measured=sum(_is_measured(row) for row in rows),
+    )
+
+
+def _is_measured(row: Cells) -> bool:
+    return "run_id" in row or any(name.startswith("measured.") for name in row)
+
+
+def _run_rows(name: str, spec: TableSpec, records: Sequence[RunRecord]) -> list[Cells]:
+    wanted = [column.removesuffix("?") for column in (*spec.columns, *spec.sort)]
+    for column in wanted:
+        if column not in COLUMNS:
+            known = ", ".join(COLUMNS)
+            raise TableError(f"table {name}: unknown column {column!r}; known: {known}")
+    chosen = [r for r in records if is_chosen(Group(runs=(r,)).facts(), spec.where)]
+    return sort_rows([_run_cells(r, [*wanted, "run_id"]) for r in chosen], spec.sort)
+
+
+def _run_cells(record: RunRecord, names: Iterable[str]) -> Cells:
+    return {name: COLUMNS[name].read(record) for name in names}
+
+
+def _footnotes(
+    spec: TableSpec, rows: Sequence[Cells]
+) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
+    ids = [str(row.get("id") or "") for row in rows]
+    used = [note for note in spec.footnotes if any(note.concerns(i) for i in ids)]
+    marks = tuple(tuple(k for k, n in enumerate(used, start=1) if n.concerns(i)) for i in ids)
+    return marks, tuple(note.text for note in used)
+
+
+def _frame(rows: Sequence[Cells], columns: Sequence[str]) -> DataFrame:
+    import pandas as pd
+
+    shown = {}
+    for column in columns:
+        name = column.removesuffix("?")
+        values = [row.get(name) for row in rows]
+        if _is_shown(column, values):
+            shown[name] = pd.Series(values, dtype=object)
+    return pd.DataFrame(shown)
+
+
+def _is_shown(column: str, values: Sequence[Any]) -> bool:
+    name = column.removesuffix("?")
+    distinct = set(values) - {None, ""}
+    if name == column:
+        return bool(distinct) or not column.startswith(("measured.", "difference."))
+    usual = COLUMNS[name].usual if name in COLUMNS else None
+    return any(not usual(v) for v in distinct) if usual else len(distinct) > 1
+
+
+def column_of(name: str) -> Column:
+    """How a column of any table is titled and printed."""
+    prefix, dot, figure = name.partition(".")
+    if not dot:
+        return COLUMNS.get(name, Column(name))
+    known = MEASURED.get(figure, Column(figure.replace("_", " ")))
+    if prefix == "difference":
+        unit = "%" if figure in RELATIVE else "points"
+        base = known.title.partition(" (")[0]
+        return Column(f"{base} difference ({unit})", signed)
+    if prefix == "published":
+        return Column(f"published {known.title}")
+    return Column(f"measured {known.title}" if figure in FIGURES else known.title, known.show)
 
 
 def shown(name: str, value: Any) -> str:
-    """A cell as a reader sees it: unit-aware digits, empty where nothing was measured."""
+    """A cell as a reader sees it: unit-aware digits, empty where there is nothing."""
     if value is None or value != value:  # None or NaN
         return ""
-    if isinstance(value, str):
-        return value
-    return COLUMNS.get(name, Column(name)).show(value)
-
-
-def title(name: str) -> str:
-    """A column's title with its unit."""
-    return COLUMNS[name].title if name in COLUMNS else name
+    return value if isinstance(value, str) else column_of(name).show(value)
 
 
 def render(frame: DataFrame, fmt: str) -> str:
     """A table as text.
 
     Args:
-        frame: Columns named as in `columns.COLUMNS`; other columns are shown as they are.
+        frame: Columns named as in `columns.COLUMNS` or in a table's definition.
         fmt: "markdown" for readers (titles with units, thousands separators) or "csv" for
             machines (column names, unrounded numbers).
     """
     if fmt == "csv":
         return str(frame.to_csv(index=False, lineterminator="\n"))
     names = [str(name) for name in frame]
-    cells = [[_plain(shown(n, v)) for n, v in zip(names, row, strict=True)] for row in _rows(frame)]
-    right = [_is_numeric(frame[name]) for name in names]
-    return markdown([_plain(title(n)) for n in names], cells, right)
+    rows = frame.itertuples(index=False, name=None)
+    cells = [[_plain(shown(n, v)) for n, v in zip(names, row, strict=True)] for row in rows]
+    right = [is_numeric(frame[name]) for name in names]
+    return markdown([_plain(column_of(n).title) for n in names], cells, right)
 
 
-def _rows(frame: DataFrame) -> Iterable[tuple[Any, ...]]:
-    return frame.itertuples(index=False, name=None)
-
-
-def _is_numeric(values: Iterable[Any]) -> bool:
+def is_numeric(values: Iterable[Any]) -> bool:
+    """Whether a column holds numbers, also those that are kept as printed."""
     present = [v for v in values if v is not None]
-    return all(isinstance(v, int | float) for v in present) and bool(present)
+    return all(_is_number(v) for v in present) and bool(present)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _plain(text: str) -> str:
-    """Text that cannot break a Markdown row."""
-    return " ".join(text.replace("|", "\\|").split())
+    """Text that cannot break a Markdown row or start a tag."""
+    for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;")):
+        text = text.replace(old, new)
+    return " ".join(text.split())
 
 
 def markdown(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> str:

@@ -1,33 +1,125 @@
-"""`zeroi2v-bench report`: tables from the records alone."""
+"""`zeroi2v-bench report`: tables and a page from the records alone."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from zeroi2v_bench.records import load_records
-from zeroi2v_bench.tables import full_table, latest, render, runs_table
+from zeroi2v_bench.errors import BenchError
+from zeroi2v_bench.measured import group_runs
+from zeroi2v_bench.published import TableError, table_names
+from zeroi2v_bench.records import load_records, write_atomically
+from zeroi2v_bench.tables import Table, build_table, latest
+from zeroi2v_bench.text_report import to_csv, to_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zeroi2v_bench.records import RunRecord
+
+SUFFIX = {"markdown": ".md", "csv": ".csv", "html": ".html"}
+
+
+def results_option(function: click.decorators.FC) -> click.decorators.FC:
+    """``--results DIR``, as all verbs that read records have it."""
+    return click.option(
+        "--results",
+        "results",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        default=(Path("results/local"),),
+        show_default="results/local",
+        help="Folder of records; may be given several times.",
+    )(function)
 
 
 @click.command()
+@results_option
 @click.option(
-    "--results",
-    "results",
+    "--table",
+    "names",
     multiple=True,
-    type=click.Path(path_type=Path),
-    default=(Path("results/local"),),
-    show_default="results/local",
-    help="Folder of records; may be given several times.",
+    help=f"{', '.join(table_names())}, or the path of a table's own .yaml file; may be given "
+    "several times. Default: all in which something was measured, for the datasets measured.",
 )
 @click.option(
-    "--format", "fmt", type=click.Choice(["markdown", "csv"]), default="markdown", show_default=True
+    "--format", "fmt", type=click.Choice(list(SUFFIX)), default="markdown", show_default=True
 )
-def report_command(results: tuple[Path, ...], fmt: str) -> None:
-    """Print the tables that the records under --results give."""
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write; a folder (ending in /) gets one file per table.",
+)
+@click.option("--protocol", "protocols", multiple=True, help="Only these protocols (* allowed).")
+@click.option("--method", "methods", multiple=True, help="Only these methods (* allowed).")
+@click.option("--backbone", "backbones", multiple=True, help="Only these backbones (* allowed).")
+def report_command(
+    results: tuple[Path, ...],
+    names: tuple[str, ...],
+    fmt: str,
+    output: Path | None,
+    protocols: tuple[str, ...],
+    methods: tuple[str, ...],
+    backbones: tuple[str, ...],
+) -> None:
+    """Print the tables that the records under --results give, beside the published figures."""
+    records = read_records(results)
+    records = [
+        record
+        for record in records
+        if _fits(record.protocol, protocols)
+        and _fits(record.method, methods)
+        and _fits(record.backbone.spec, backbones)
+    ]
+    tables = build_tables(names, records)
+    write(tables, records, fmt, output)
+
+
+def read_records(results: Sequence[Path]) -> list[RunRecord]:
+    """The newest record of each run; what is left out, and why, is said on stderr."""
     records, problems = load_records(results)
     kept, doubled = latest(records)
-    for line in [*problems, *doubled]:
-        click.echo(f"note: {line}", err=True)
-    frame = full_table(kept) if fmt == "csv" else runs_table(kept)
-    click.echo(render(frame, fmt), nl=False)
+    for line in [*problems, *doubled, *group_runs(kept)[1]]:
+        click.echo(f"left out: {line}", err=True)
+    return kept
+
+
+def _fits(value: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def build_tables(names: Sequence[str], records: Sequence[RunRecord]) -> list[Table]:
+    """The tables asked for, or all with something measured; a broken one is said on stderr.
+
+    Raises:
+        BenchError: None of those asked for can be built.
+    """
+    tables, problems = [], []
+    for name in names or table_names():
+        try:
+            tables.append(build_table(name, records, only_measured_datasets=not names))
+        except TableError as error:
+            problems.append(error)
+            click.echo(f"left out: {error}", err=True)
+    if problems and not tables:
+        raise BenchError(f"no table is left of {', '.join(names)}")
+    return tables if names else [t for t in tables if t.num_measured and not t.on_request]
+
+
+def write(tables: list[Table], records: list[RunRecord], fmt: str, output: Path | None) -> None:
+    """Print, or write one file, or one file per table into a folder."""
+    texts = {table.name: _text(table, records, fmt) for table in tables}
+    if output is None:
+        click.echo("\n".join(texts.values()), nl=False)
+    elif output.is_dir() or str(output).endswith("/"):
+        for name, text in texts.items():
+            write_atomically(output / f"{Path(name).stem}{SUFFIX[fmt]}", text.encode())
+    else:
+        write_atomically(output, "\n".join(texts.values()).encode())
+
+
+def _text(table: Table, records: list[RunRecord], fmt: str) -> str:
+    return to_csv(table, records) if fmt == "csv" else to_markdown(table)

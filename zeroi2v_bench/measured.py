@@ -1,0 +1,138 @@
+"""What was measured, grouped so that only like is pooled: seeds of one setting, nothing else.
+
+Runs of different protocols, protocol versions or hashes, methods, parameters, weights or class
+names are never pooled; neither are runs on random weights with others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zeroi2v_bench.intervals import mean, standard_deviation, t_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zeroi2v_bench.records import Efficiency, RunRecord
+
+_NAMES = re.compile(r"vit[-_]?(?P<size>base|large|huge|[blh])[-_/](?:patch)?(?P<patch>\d+)", re.I)
+_ARCHITECTURE_SUFFIX = re.compile(r"_[bl]\d+(_336)?$")
+"""Of a protocol's row that is a method on its own backbone, as in "zeroi2v_l14"."""
+_SIDE = re.compile(r"(?<=[-_@])(336|384|448)(?![0-9])")
+
+
+def architecture(spec: str) -> str:
+    """The network behind a backbone's spec as papers write it; the spec itself if unknown.
+
+    >>> architecture("openclip:ViT-L-14-336/openai"), architecture("timm:vit_base_patch16_224")
+    ('ViT-L/14@336', 'ViT-B/16')
+    """
+    found = _NAMES.search(spec)
+    if not found:
+        return spec
+    side = _SIDE.search(spec)
+    name = f"ViT-{found['size'][0].upper()}/{found['patch']}"
+    return f"{name}@{side[0]}" if side else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Runs that differ in nothing but their seed, oldest first."""
+
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def newest(self) -> RunRecord:
+        """The latest run; what all runs share is read from it."""
+        return self.runs[-1]
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """Cost of the model that is deployed (merged, where there is a merged one)."""
+        return self.newest.efficiency
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the backbone's weights are random, so that no accuracy of it may be compared."""
+        return self.newest.backbone.random_weights
+
+    def top1(self) -> list[float]:
+        """Top-1 of each run, per cent; nothing for random weights."""
+        return [] if self.random_weights else [run.accuracy.top1 for run in self.runs]
+
+    def top5(self) -> list[float]:
+        """Top-5 of each run, per cent; nothing for random weights."""
+        return [] if self.random_weights else [run.accuracy.top5 for run in self.runs]
+
+    def interval(self) -> tuple[float, float] | None:
+        """95 % t-interval of the mean top-1 over seeds; None for a single seed."""
+        return t_interval(self.top1()) if len(self.top1()) > 1 else None
+
+    def spread(self) -> float | None:
+        """Standard deviation of top-1 over seeds; None for a single seed."""
+        return standard_deviation(self.top1())
+
+    def mean_top1(self) -> float | None:
+        """Mean top-1 over seeds."""
+        return mean(self.top1()) if self.top1() else None
+
+    def mean_top5(self) -> float | None:
+        """Mean top-5 over seeds."""
+        return mean(self.top5()) if self.top5() else None
+
+    def facts(self) -> dict[str, Any]:
+        """What tables choose and match by; see `published.Fact`."""
+        run = self.newest
+        setting = "few-shot" if run.shots else "full"
+        return {
+            "method": _ARCHITECTURE_SUFFIX.sub("", run.method),
+            "backbone": architecture(run.backbone.spec),
+            "views": run.views,
+            "num_frames": run.views.split("x")[0],
+            "dataset": run.dataset,
+            "setting": "zero-shot" if run.module == "zero_shot" else setting,
+            "shots": run.shots,
+            "protocol": run.protocol,
+            "recipe": run.recipe,
+        }
+
+    def describe(self, read: Any) -> str:
+        """The distinct values over the runs, joined."""
+        return ", ".join(dict.fromkeys(str(read(run)) for run in self.runs))
+
+
+def sameness(run: RunRecord) -> tuple[Any, ...]:
+    """Equal for two runs exactly if they may be pooled.
+
+    A few-shot draw differs between seeds by design; a full training set must be the same clips.
+    """
+    return (
+        run.protocol,
+        run.protocol_version,
+        run.protocol_hash,
+        run.method,
+        run.module,
+        repr(sorted(run.params.items())),
+        repr(sorted(run.optim.items())),
+        run.backbone,
+        run.class_names_hash,
+        run.num_test,
+        run.splits_fingerprint if run.shots is None else "",
+    )
+
+
+def group_runs(runs: Iterable[RunRecord]) -> tuple[list[Group], list[str]]:
+    """Groups in order of their first run, and one line for each seed that was recorded twice."""
+    pools: dict[tuple[Any, ...], dict[int, RunRecord]] = {}
+    lines = []
+    for run in sorted(runs, key=lambda r: (r.created, r.run_id)):
+        pool = pools.setdefault(sameness(run), {})
+        if (older := pool.pop(run.seed, None)) is not None:
+            lines.append(
+                f"{run.protocol}/{run.run_id}: newer than {older.run_id} of the same seed; "
+                "the older one is left out"
+            )
+        pool[run.seed] = run
+    return [Group(runs=tuple(pool.values())) for pool in pools.values()], lines
