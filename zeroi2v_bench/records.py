@@ -15,9 +15,9 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from zeroi2v_bench.errors import RecordError
 from zeroi2v_bench.protocol import Frozen, first_problem
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from zeroi2v_bench.types import Predictions
 
 SCHEMA = 1
+COSTS = "costs"
+"""Folder of the cost records, beside those of the protocols; see `cost_records`."""
+
+R = TypeVar("R", bound=Frozen)
 
 
 class Accuracy(Frozen):
@@ -162,10 +166,6 @@ class RunRecord(Frozen):
     notes: tuple[str, ...] = ()
 
 
-Record = Annotated[RunRecord, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
-
-
 def slug(text: str) -> str:
     """The text as a part of a file name: letters, digits, ``._-``, anything else a dash."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-") or "x"
@@ -206,7 +206,17 @@ def append_record(record: RunRecord, root: Path) -> Path:
     Raises:
         RecordError: A record of that id exists, or the folder cannot be written.
     """
-    path = root / record.protocol / f"{record.run_id}.json"
+    if record.protocol == COSTS:
+        raise RecordError(f"a protocol cannot be named {COSTS!r}: its folder holds cost records")
+    return write_once(record, root / record.protocol / f"{record.run_id}.json")
+
+
+def write_once(record: Frozen, path: Path) -> Path:
+    """Write a record of any kind to a new file.
+
+    Raises:
+        RecordError: The file exists, or the folder cannot be written.
+    """
     if path.exists():
         raise RecordError(f"{path} exists; records are never rewritten")
     write_atomically(path, (record.model_dump_json(indent=2) + "\n").encode())
@@ -214,7 +224,12 @@ def append_record(record: RunRecord, root: Path) -> Path:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one record.
+    """Read the record of a run; errors as in `read_as`."""
+    return read_as(RunRecord, path)
+
+
+def read_as(kind: type[R], path: Path) -> R:
+    """Read a record of that kind.
 
     Raises:
         RecordError: Unreadable, truncated, of a newer schema, or with unknown or missing fields.
@@ -229,7 +244,7 @@ def read_record(path: Path) -> RunRecord:
     if isinstance(version, int) and version > SCHEMA:
         raise RecordError(f"{path}: schema {version} is newer than {SCHEMA}; upgrade zeroi2v-bench")
     try:
-        return _ADAPTER.validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         raise RecordError(f"{path}: damaged record: {first_problem(error)}") from error
 
@@ -249,7 +264,7 @@ def load_records(roots: Iterable[Path]) -> tuple[list[RunRecord], list[str]]:
     for root in roots:
         if not root.is_dir():
             raise RecordError(f"{root}: no such results folder; run `zeroi2v-bench run` first")
-        for path in sorted(root.glob("*/*.json")):
+        for path in sorted(p for p in root.glob("*/*.json") if p.parent.name != COSTS):
             try:
                 record = read_record(path)
             except RecordError as error:
