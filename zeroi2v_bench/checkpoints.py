@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from zeroi2v_bench.backbones.base import Backbone
@@ -69,6 +70,15 @@ def load_model(path: str | Path) -> VideoViT:
     except (CheckpointError, ProtocolError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     return model.eval()
+
+
+def is_saved_model(path: str | Path) -> bool:
+    """Whether `save_model` wrote the file; anything unreadable was not."""
+    try:
+        with safe_open(path, "pt") as file:
+            return "zeroi2v_bench" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def _read_header(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:

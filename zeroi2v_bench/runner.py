@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from zeroi2v_bench.backbones.base import load_backbone
-from zeroi2v_bench.checkpoints import save_model
+from zeroi2v_bench.backbones.base import Backbone, hash_weights, load_backbone
+from zeroi2v_bench.checkpoints import is_saved_model, load_model, save_model
 from zeroi2v_bench.datasets.base import find_dataset
-from zeroi2v_bench.efficiency import count_costs
-from zeroi2v_bench.environment import describe_environment
-from zeroi2v_bench.evaluation import accuracy_of, evaluate
+from zeroi2v_bench.errors import CheckpointError
+from zeroi2v_bench.evaluation import evaluate
 from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt, parse_params
+from zeroi2v_bench.nn.video_vit import VideoViT
+from zeroi2v_bench.official import load_official
 from zeroi2v_bench.reader import FrameReader
+from zeroi2v_bench.recording import Job, Outcome, key_of, make_record, record_path
 from zeroi2v_bench.records import (
-    Efficiency,
+    BackboneInfo,
     FitReport,
     MergeReport,
     RunRecord,
     append_record,
     read_record,
-    run_key,
-    slug,
     write_predictions,
 )
 from zeroi2v_bench.splits import load_splits
@@ -39,55 +35,15 @@ from zeroi2v_bench.transforms import normalise
 from zeroi2v_bench.types import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-    from zeroi2v_bench.backbones.base import Backbone
-    from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
-    from zeroi2v_bench.types import Clip, Predictions, Splits
+    from zeroi2v_bench.types import Clip, Predictions
 
 VERIFIED_CLIPS = 64
 """Test clips on which the logits before and after merging are compared, in float32 and float64."""
 EVAL_BATCH = 64
-
-
-@dataclass(kw_only=True)
-class Job:
-    """What one run works with, and how long each step took."""
-
-    protocol: Protocol
-    method: str
-    seed: int
-    backbone: Backbone
-    splits: Splits
-    reader: FrameReader
-    device: str
-    workers: int
-    report: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def image_size(self) -> int:
-        """Side of the views: the backbone's, which is the protocol's unless it has but one."""
-        return self.backbone.model.config.image_size
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Add the time of a step to ``seconds``."""
-        start = time.perf_counter()
-        yield
-        self.seconds[step] = round(time.perf_counter() - start, 2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of a run; ``predictions`` are the model's and, where it was merged, the copy's."""
-
-    model: VideoViT
-    merged: VideoViT | None
-    fitted: FitReport
-    checked: MergeReport | None
-    predictions: list[Predictions]
 
 
 def run(
@@ -99,6 +55,8 @@ def run(
     results: Path = Path("results/local"),
     data_root: Path | None = None,
     random_weights: bool = False,
+    checkpoint: Path | None = None,
+    config: Mapping[str, Any] | None = None,
     device: str = "cpu",
     workers: int = 0,
     reader: FrameReader | None = None,
@@ -115,6 +73,9 @@ def run(
         results: Folder of the records; predictions and the final weights lie beside each.
         data_root: The dataset's folder.
         random_weights: Run on random weights; every record and table says so.
+        checkpoint: A trained model, published or saved by this package, to evaluate instead of
+            training one.
+        config: For a published checkpoint, what its file does not say; see `load_official`.
         device: "cpu", "cuda" or "cuda:N".
         workers: Processes that read clips.
         reader: Reads frames; share one between runs on the same clips.
@@ -127,15 +88,17 @@ def run(
     """
     seed = protocol.seeds[0] if seed is None else seed
     parse_params(protocol.module_of(method), protocol.spec_of(method).params)
+    trained = None if checkpoint is None else load_trained(checkpoint, config)
+    if trained is None:
+        spec, size = backbone or protocol.backbone_of(method), protocol.image_size
+        source = load_backbone(spec, image_size=size, random_weights=random_weights)
+    else:
+        source = plain_model_of(trained, checkpoint)
     job = Job(
         protocol=protocol,
         method=method,
         seed=seed,
-        backbone=load_backbone(
-            backbone or protocol.backbone,
-            image_size=protocol.image_size,
-            random_weights=random_weights,
-        ),
+        backbone=source,
         splits=load_splits(protocol, data_root, seed),
         reader=reader or FrameReader(),
         device=device,
@@ -148,9 +111,13 @@ def run(
         report(f"already recorded: {path}")
         return read_record(path)
     started = time.perf_counter()
-    model = adapt_to_task(job)
-    with job.timed("fit"):
-        fitted = train(job, model)
+    if trained is not None:
+        check_fit(job, trained)
+        model, fitted = trained.to(device), FitReport(solver="none")
+    else:
+        model = adapt_to_task(job)
+        with job.timed("fit"):
+            fitted = train(job, model)
     merged = None if refusal(model) or not count_adapted(model) else merge(model)
     with job.timed("evaluate"):
         predictions = predict(job, [model] if merged is None else [model, merged])
@@ -169,25 +136,46 @@ def run(
     return record
 
 
-def key_of(job: Job) -> str:
-    """Hash of everything that makes two runs the same run."""
-    return run_key(
-        protocol=job.protocol.name,
-        version=job.protocol.version,
-        hash=job.protocol.hash,
-        method=job.method,
-        spec=job.protocol.spec_of(job.method).model_dump(mode="json"),
-        backbone=job.backbone.info.model_dump(mode="json"),
-        seed=job.seed,
-        splits=job.splits.fingerprint,
-        class_names=job.splits.class_names_hash,
+def load_trained(checkpoint: Path, config: Mapping[str, Any] | None) -> VideoViT:
+    """A model that this package saved, or a published checkpoint.
+
+    Raises:
+        CheckpointError: Neither, or a contradiction; see `load_official`.
+    """
+    if config is None and is_saved_model(checkpoint):
+        return load_model(checkpoint)
+    return load_official(checkpoint, config)
+
+
+def plain_model_of(trained: VideoViT, checkpoint: Path | None) -> Backbone:
+    """The image model that a trained one was made from, for counting; it has no weights."""
+    with torch.device("meta"):
+        plain = VideoViT(trained.config)
+    spec = f"checkpoint:{checkpoint.name}" if checkpoint else "checkpoint"
+    info = BackboneInfo(spec=spec, weights_hash=hash_weights(trained))
+    return Backbone(model=plain, info=info)
+
+
+def check_fit(job: Job, trained: VideoViT) -> None:
+    """Refuse a trained model that was made for something else than the job.
+
+    Raises:
+        CheckpointError: Another method, number of frames or number of classes.
+    """
+    recipe = trained.recipe
+    if recipe is None:
+        raise CheckpointError("the checkpoint is a plain image model; train it with a method")
+    wanted = (
+        job.protocol.module_of(job.method),
+        job.protocol.sampling.num_frames,
+        len(job.splits.class_names),
     )
-
-
-def record_path(job: Job, key: str, results: Path) -> Path:
-    """Where the record of a run lies."""
-    parts = (slug(job.method), slug(job.backbone.info.spec), f"seed{job.seed}", key[:10])
-    return results / job.protocol.name / f"{'_'.join(parts)}.json"
+    found = (recipe.method, recipe.num_frames, len(recipe.class_names))
+    if found != wanted:
+        raise CheckpointError(
+            "the checkpoint is {} for {} frames and {} classes".format(*found)
+            + ", the protocol asks for {}, {} frames and {} classes".format(*wanted)
+        )
 
 
 def adapt_to_task(job: Job) -> VideoViT:
@@ -261,67 +249,3 @@ def check_merge(
     checked = verify_merge(model, merged, batches)
     ties = compare_predictions(*predictions)
     return checked.model_copy(update={"num_clips": len(job.splits.test), "ties": ties})
-
-
-def make_record(job: Job, key: str, run_id: str, outcome: Outcome) -> RunRecord:
-    """Everything a table or a doubt may ask for later."""
-    protocol, splits, merged = job.protocol, job.splits, outcome.merged
-    final = merged or outcome.model
-    accuracies = [accuracy_of(p, bad_clips=protocol.splits.bad_clips) for p in outcome.predictions]
-    return RunRecord(
-        run_id=run_id,
-        key=key,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        protocol=protocol.name,
-        protocol_version=protocol.version,
-        protocol_hash=protocol.hash,
-        recipe=protocol.recipe,
-        dataset=protocol.dataset,
-        split=protocol.splits.name,
-        shots=protocol.splits.shots,
-        seed=job.seed,
-        views=f"{protocol.sampling.num_frames}x{protocol.views.crops}x{protocol.views.clips}",
-        method=job.method,
-        module=protocol.module_of(job.method),
-        params=final.recipe.params if final.recipe else {},
-        optim=protocol.optim_of(job.method).model_dump(mode="json"),
-        backbone=job.backbone.info,
-        splits_fingerprint=splits.fingerprint,
-        class_names_hash=splits.class_names_hash,
-        class_names=splits.class_names,
-        num_train=len(splits.train),
-        num_test=len(splits.test),
-        accuracy=accuracies[-1],
-        accuracy_unmerged=accuracies[0] if merged else None,
-        efficiency=costs_of(job, outcome, final),
-        efficiency_unmerged=costs_of(job, outcome, outcome.model) if merged else None,
-        merge=outcome.checked,
-        fit=outcome.fitted,
-        decoder=f"pyav {version('av')}",
-        environment=describe_environment(job.device),
-        seconds=job.seconds,
-        notes=notes_of(job, outcome),
-    )
-
-
-def costs_of(job: Job, outcome: Outcome, model: VideoViT) -> Efficiency:
-    """Parameters and multiply-adds of the model over the protocol's test views."""
-    views = job.protocol.views
-    return count_costs(
-        model,
-        job.backbone.model,
-        num_frames=job.protocol.sampling.num_frames,
-        views=views.clips * views.crops,
-        trained=outcome.model,
-    )
-
-
-def notes_of(job: Job, outcome: Outcome) -> tuple[str, ...]:
-    """What a reader must know to read the record right."""
-    notes = []
-    if job.image_size != job.protocol.image_size:
-        size = job.image_size
-        notes.append(f"views are {size} x {size}, the only size of {job.backbone.info.spec}")
-    if reason := refusal(outcome.model):
-        notes.append(f"not merged: {reason}")
-    return tuple(notes)

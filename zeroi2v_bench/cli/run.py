@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from zeroi2v_bench.errors import BenchError, ProtocolError
+from zeroi2v_bench.errors import BenchError, CheckpointError, ProtocolError
 from zeroi2v_bench.protocol import load_protocol, override
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PROTOCOL = "full_digits"
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -56,6 +58,8 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
 @click.option(
     "--random-weights", is_flag=True, help="Run on random weights, and say so everywhere."
 )
+@click.option("--checkpoint", type=FILE, help="Evaluate this trained model; nothing is trained.")
+@click.option("--config", type=FILE, help="JSON of what a published checkpoint does not say.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--force", is_flag=True, help="Run again what is already recorded.")
@@ -65,6 +69,7 @@ def run_command(
     seeds: tuple[int, ...],
     changes: tuple[str, ...],
     protocol_dirs: tuple[Path, ...],
+    config: Path | None,
     **options: Any,
 ) -> None:
     """Adapt, train, merge, verify, evaluate and record; then print the table.
@@ -84,6 +89,8 @@ def run_command(
             seeds or protocol.seeds[:1],
         )
     ]
+    if config is not None:
+        options["config"] = read_config(config)
     records, failed = run_all(jobs, options)
     if records:
         from zeroi2v_bench.tables import render, runs_table
@@ -93,6 +100,21 @@ def run_command(
         click.echo(f"error: {line}", err=True)
     if failed:
         sys.exit(1)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointError: Missing, or not a JSON object.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"--config {path}: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"--config {path}: expected a JSON object of keyword arguments")
+    return config
 
 
 def run_all(
