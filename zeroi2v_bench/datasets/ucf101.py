@@ -41,8 +41,8 @@ _GROUPED = re.compile(r"v_(.+_g\d+)_c\d+$")
 def load(root: Path | None, spec: SplitSpec) -> Splits:
     """The clips of a split, from the official lists; classes in the order of ``classInd.txt``.
 
-    That order is not the one of sorted names: HammerThrow stands before Hammering there, and
-    JumpRope before JumpingJack.
+    That order is not the one of ``sorted``: it has Hammering before HammerThrow and JumpingJack
+    before JumpRope.
 
     Raises:
         DataError: Missing or malformed files.
