@@ -1,8 +1,12 @@
 """Run records made up for tests of the reading side; no number in them was measured."""
 
+from pathlib import Path
 from typing import Any
 
-from zeroi2v_bench.records import RunRecord, run_key
+import numpy as np
+
+from zeroi2v_bench.records import RunRecord, append_record, run_key, write_predictions
+from zeroi2v_bench.types import Predictions
 
 EFFICIENCY = {
     "params": 86_000_000,
@@ -68,3 +72,29 @@ def record(**changes: Any) -> RunRecord:
     key = run_key(about=about, backbone=data["backbone"]["spec"])
     named = {"key": key, "run_id": f"{data['method']}-s{data['seed']}-{key[:8]}"}
     return RunRecord.model_validate(named | data)
+
+
+def write_run(root: Path, best: list[int | None], labels: list[int], **changes: Any) -> RunRecord:
+    """A record and its predictions under ``root``; ``best`` is None for an unreadable clip."""
+    classes = max(labels) + 1
+    scores = np.full((len(best), classes), 0.1, dtype=np.float32)
+    for row, label in enumerate(best):
+        scores[row, label if label is not None else slice(None)] = (
+            0.9 if label is not None else np.nan
+        )
+    predictions = Predictions(
+        clip_ids=tuple(f"clip{row}" for row in range(len(best))),
+        labels=np.array(labels),
+        scores=scores,
+        status=tuple("ok" if label is not None else "unreadable" for label in best),
+    )
+    right = sum(a == b for a, b in zip(best, labels, strict=True))
+    counts = {
+        "accuracy.num_clips": len(best) - best.count(None),
+        "accuracy.num_expected": len(best),
+    }
+    top1 = {"accuracy.top1": 100 * right / len(best)}
+    names = {"class_names": [f"class {k}" for k in range(classes)]}
+    made = record(**counts, **top1, **names, **changes)
+    write_predictions(predictions, append_record(made, root))
+    return made

@@ -35,9 +35,9 @@ def compare_rows(
     for line in published:
         partners = [g for g in chosen if matches(spec, line, g.facts())]
         used.update(id(g) for g in partners)
-        rows += [joined(line, group) for group in partners] or [published_cells(line)]
+        rows += [joined(spec, line, group) for group in partners] or [published_cells(line)]
     if spec.others:
-        rows += [measured_cells(group) for group in chosen if id(group) not in used]
+        rows += [measured_cells(spec, group) for group in chosen if id(group) not in used]
     return sort_rows(rows, spec.sort)
 
 
@@ -71,22 +71,26 @@ def published_cells(line: PublishedRow) -> Cells:
     return {**plain, "views": line.views or None, **figures, "published.views": line.views or None}
 
 
-def measured_cells(group: Group) -> Cells:
+def measured_cells(spec: TableSpec, group: Group) -> Cells:
     """A measured group alone."""
     facts = group.facts()
     plain = {name: facts[name] for name in DESCRIBING if name in facts}
-    return {**plain, "source": HERE, **_measured(group)}
+    return {**plain, "source": HERE, **_measured(spec, group)}
 
 
-def _measured(group: Group) -> Cells:
-    return {f"measured.{name}": column.read(group) for name, column in MEASURED.items()}
+def _measured(spec: TableSpec, group: Group) -> Cells:
+    """The ``measured.`` cells that the table shows or subtracts; intervals cost an import."""
+    used = {column.removesuffix("?").partition(".")[2] for column in (*spec.columns, *spec.sort)}
+    return {f"measured.{n}": column.read(group) for n, column in MEASURED.items() if n in used}
 
 
-def joined(line: PublishedRow, group: Group) -> Cells:
+def joined(spec: TableSpec, line: PublishedRow, group: Group) -> Cells:
     """A published row beside one measured group, with the differences where both have a number."""
-    cells = {**published_cells(line), **_measured(group)}
-    for name in MEASURED:
-        ours, theirs = cells[f"measured.{name}"], line.number(name)
+    measured = _measured(spec, group)
+    cells = {**published_cells(line), **measured}
+    for dotted, ours in measured.items():
+        name = dotted.removeprefix("measured.")
+        theirs = line.number(name)
         if theirs is not None and isinstance(ours, int | float):
             relative = name in RELATIVE and theirs != 0
             gap = 100 * (ours - theirs) / theirs if relative else ours - theirs

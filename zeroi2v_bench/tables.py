@@ -195,9 +195,9 @@ def render(frame: DataFrame, fmt: str) -> str:
         return str(frame.to_csv(index=False, lineterminator="\n"))
     names = [str(name) for name in frame]
     rows = frame.itertuples(index=False, name=None)
-    cells = [[_plain(shown(n, v)) for n, v in zip(names, row, strict=True)] for row in rows]
+    cells = [[plain(shown(n, v)) for n, v in zip(names, row, strict=True)] for row in rows]
     right = [is_numeric(frame[name]) for name in names]
-    return markdown([_plain(column_of(n).title) for n in names], cells, right)
+    return markdown([plain(column_of(n).title) for n in names], cells, right)
 
 
 def is_numeric(values: Iterable[Any]) -> bool:
@@ -214,7 +214,7 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that cannot break a Markdown row or start a tag."""
     for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;")):
         text = text.replace(old, new)

@@ -17,6 +17,7 @@ VERBS = {
     "validate": "inspect",
     "run": "run",
     "report": "report",
+    "compare": "compare",
 }
 """Verb to the module of this package that defines it, as ``<verb>_command``."""
 

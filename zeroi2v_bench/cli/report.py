@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zeroi2v_bench.errors import BenchError
+from zeroi2v_bench.errors import BenchError, RecordError
 from zeroi2v_bench.measured import group_runs
 from zeroi2v_bench.published import TableError, table_names
 from zeroi2v_bench.records import load_records, write_atomically
@@ -51,11 +51,17 @@ def results_option(function: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="File to write; a folder (ending in /) gets one file per table.",
+    help="File to write; a folder (a name without a suffix) gets one file per table.",
 )
 @click.option("--protocol", "protocols", multiple=True, help="Only these protocols (* allowed).")
 @click.option("--method", "methods", multiple=True, help="Only these methods (* allowed).")
 @click.option("--backbone", "backbones", multiple=True, help="Only these backbones (* allowed).")
+@click.option("--classes", metavar="RUN", help="Instead: this run by class, and its confusions.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    help="With --classes: confusion matrix to draw (.png, .svg, .pdf).",
+)
 def report_command(
     results: tuple[Path, ...],
     names: tuple[str, ...],
@@ -64,6 +70,8 @@ def report_command(
     protocols: tuple[str, ...],
     methods: tuple[str, ...],
     backbones: tuple[str, ...],
+    classes: str | None,
+    picture: Path | None,
 ) -> None:
     """Print the tables that the records under --results give, beside the published figures."""
     records = read_records(results)
@@ -74,6 +82,9 @@ def report_command(
         and _fits(record.method, methods)
         and _fits(record.backbone.spec, backbones)
     ]
+    if classes:
+        click.echo(one_run(classes, records, results, picture), nl=False)
+        return
     tables = build_tables(names, records)
     write(tables, records, fmt, output)
 
@@ -114,11 +125,43 @@ def write(tables: list[Table], records: list[RunRecord], fmt: str, output: Path 
     texts = {table.name: _text(table, records, fmt) for table in tables}
     if output is None:
         click.echo("\n".join(texts.values()), nl=False)
-    elif output.is_dir() or str(output).endswith("/"):
+    elif output.is_dir() or not output.suffix:
         for name, text in texts.items():
             write_atomically(output / f"{Path(name).stem}{SUFFIX[fmt]}", text.encode())
     else:
         write_atomically(output, "\n".join(texts.values()).encode())
+
+
+def one_run(
+    name: str, records: Sequence[RunRecord], results: Sequence[Path], picture: Path | None
+) -> str:
+    """One run by class; its confusion matrix goes to ``picture``.
+
+    Raises:
+        RecordError: No such run, several, or no predictions beside it.
+    """
+    from zeroi2v_bench.class_report import class_report
+    from zeroi2v_bench.predictions import (
+        confusion_counts,
+        find_runs,
+        read_predictions,
+        record_file,
+    )
+
+    found = find_runs(name, records)
+    if len(found) > 1:
+        raise RecordError(f"{name!r} is {len(found)} runs: {', '.join(r.run_id for r in found)}")
+    (record,) = found
+    clips = read_predictions(record_file(record, results))
+    if picture:
+        from zeroi2v_bench.plots import confusion_picture
+
+        title = f"{record.method}, {record.protocol}, seed {record.seed}"
+        drawn = confusion_picture(
+            confusion_counts(clips), record.class_names, title=title, suffix=picture.suffix
+        )
+        write_atomically(picture, drawn)
+    return class_report(record, clips)
 
 
 def _text(table: Table, records: list[RunRecord], fmt: str) -> str:

@@ -1,0 +1,113 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from synthetic_records import record, write_run
+
+from zeroi2v_bench.cli import main
+from zeroi2v_bench.records import append_record
+
+MINE = "title: Mine\ncolumns: [method, measured.top1]\n"
+
+
+@pytest.fixture
+def results(tmp_path):
+    root = tmp_path / "results"
+    for seed in (0, 1, 2):
+        append_record(record(seed=seed), root)
+    return root
+
+
+def report(results, *arguments):
+    return CliRunner().invoke(main, ["report", "--results", str(results), *arguments])
+
+
+def test_report_prints_the_runs_and_their_mean(results):
+    found = report(results)
+    assert found.exit_code == 0
+    assert found.stdout.count("| zeroi2v |") == 4
+    assert "Means over seeds" in found.stdout
+
+
+def test_broken_records_are_listed_and_the_rest_is_reported(results):
+    folder = results / "full_digits"
+    good = next(folder.glob("*.json"))
+    data = json.loads(good.read_text())
+    (folder / "truncated.json").write_text(good.read_text()[:200])
+    (folder / "newer.json").write_text(json.dumps(data | {"schema_version": 99}))
+    (folder / "doubled.json").write_text(good.read_text())
+    (folder / "odd.json").write_text(json.dumps(data | {"run_id": "odd", "surprise": 1}))
+    found = report(results, "--table", "runs")
+    assert found.exit_code == 0
+    assert found.stdout.count("| zeroi2v |") == 3
+    lines = found.stderr.splitlines()
+    assert len(lines) == 4
+    for name, problem in (
+        ("truncated.json", "damaged"),
+        ("newer.json", "schema 99 is newer"),
+        ("odd.json", "surprise: unknown key"),
+        (".json", "same run id"),
+    ):
+        assert any(name in line and problem in line for line in lines), problem
+
+
+def test_a_table_with_an_unknown_column_does_not_stop_the_others(results, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(MINE.replace("top1", "topp1"))
+    found = report(results, "--table", str(mine), "--table", "runs")
+    assert found.exit_code == 0
+    assert "unknown column 'measured.topp1'" in found.stderr
+    assert "| zeroi2v |" in found.stdout
+    alone = report(results, "--table", str(mine))
+    assert alone.exit_code == 1
+    assert "no table is left" in alone.stderr
+
+
+def test_filters_leave_out_other_runs(results):
+    append_record(record(method="linear_probe"), results)
+    assert "linear_probe" not in report(results, "--method", "zero*").stdout
+    assert "| zeroi2v" not in report(results, "--method", "linear_probe").stdout
+
+
+def test_a_folder_as_output_gets_one_file_per_table(results, tmp_path):
+    folder = tmp_path / "tables"
+    assert report(results, "--output", str(folder)).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["runs.md", "seeds.md"]
+    assert report(results, "--format", "csv", "--output", str(folder)).exit_code == 0
+    assert (folder / "runs.csv").read_text().startswith("protocol,method,")
+
+
+def test_a_run_by_class_with_its_picture(results, tmp_path):
+    made = write_run(results, [0, 1, 1], [0, 0, 1], method="aim")
+    picture = tmp_path / "confusion.svg"
+    found = report(results, "--classes", made.run_id, "--picture", str(picture))
+    assert found.exit_code == 0
+    assert "| class 0 |" in found.stdout
+    assert "<svg" in picture.read_text()
+
+
+def test_compare_prints_the_pair_and_refuses_other_clips(results):
+    write_run(results, [0, 1, 1], [0, 0, 1], method="aim")
+    write_run(results, [0, 0, 1], [0, 0, 1], method="lora")
+    write_run(results, [0, 0, 1], [0, 0, 1], method="other", splits_fingerprint="9" * 64)
+    run = CliRunner()
+    found = run.invoke(main, ["compare", "aim", "lora", "--results", str(results)])
+    assert found.exit_code == 0
+    assert "-33.3" in found.stdout
+    refused = run.invoke(main, ["compare", "aim", "other", "--results", str(results)])
+    assert refused.exit_code == 1
+    assert "not on the same clips" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_report_imports_neither_torch_nor_scipy_nor_matplotlib(results):
+    code = (
+        "import sys; from zeroi2v_bench.cli import main\n"
+        f"try: main(['report', '--results', {str(results)!r}, '--table', 'runs'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,85 @@
+"""`zeroi2v-bench compare`: two runs, or two methods over their seeds, on the same clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zeroi2v_bench.cli.report import read_records, results_option
+from zeroi2v_bench.intervals import mean
+from zeroi2v_bench.pairing import Pair, compare_pair, over_seeds, pair_up
+from zeroi2v_bench.predictions import find_runs
+from zeroi2v_bench.tables import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TITLES = (
+    "protocol",
+    "seed",
+    "A top-1 (%)",
+    "B top-1 (%)",
+    "A - B (points)",
+    "95 % interval",
+    "only A right",
+    "only B right",
+    "clips",
+    "McNemar p",
+)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@results_option
+@click.option("--protocol", help="Only runs of this protocol.")
+def compare_command(a: str, b: str, results: tuple[Path, ...], protocol: str | None) -> None:
+    """Tell A from B clip by clip: the paired difference with its interval and an exact test.
+
+    A and B are run ids (their beginning suffices), record files, or methods: then all their seeds
+    are paired. Runs whose split fingerprints differ are refused.
+    """
+    records = [r for r in read_records(results) if protocol in (None, r.protocol)]
+    pairs = [
+        compare_pair(first, second, results)
+        for first, second in pair_up(find_runs(a, records), find_runs(b, records))
+    ]
+    click.echo(f"A: {pairs[0].a.method}, {pairs[0].a.backbone.spec}")
+    click.echo(f"B: {pairs[0].b.method}, {pairs[0].b.backbone.spec}\n")
+    click.echo(markdown(TITLES, [_row(pair) for pair in pairs], [False, *[True] * 9]))
+    for protocol_name in dict.fromkeys(pair.a.protocol for pair in pairs):
+        click.echo(_verdict([pair for pair in pairs if pair.a.protocol == protocol_name]))
+
+
+def _row(pair: Pair) -> list[str]:
+    found = pair.difference
+    share_a = 100 * (found.both + found.only_a) / found.num_clips
+    share_b = 100 * (found.both + found.only_b) / found.num_clips
+    return [
+        pair.a.protocol,
+        str(pair.a.seed),
+        f"{share_a:.1f}",
+        f"{share_b:.1f}",
+        f"{found.points:+.1f}",
+        f"{found.low:+.1f} to {found.high:+.1f}",
+        str(found.only_a),
+        str(found.only_b),
+        str(found.num_clips),
+        f"{found.p_value:.2g}",
+    ]
+
+
+def _verdict(pairs: Sequence[Pair]) -> str:
+    interval = over_seeds(pairs)
+    if interval is None:
+        return (
+            f"{pairs[0].a.protocol}, one seed: the interval is over test clips and says nothing "
+            "of another seed."
+        )
+    points = mean([pair.difference.points for pair in pairs])
+    return (
+        f"{pairs[0].a.protocol}, {len(pairs)} seeds: A - B = {points:+.1f} points, 95 % t-interval "
+        f"{interval[0]:+.1f} to {interval[1]:+.1f}."
+    )
