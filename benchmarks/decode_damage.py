@@ -1,0 +1,145 @@
+"""How much damage to a video file is noticed: flip bytes at random, decode, compare.
+
+Each clip is damaged with 1, 8, 64 or 512 flipped bytes, the same number of times each, and decoded
+in a process of its own kind that is killed when it does not answer. Prints a Markdown table.
+
+    python benchmarks/decode_damage.py                 # 100 mutations of four synthetic clips
+    python benchmarks/decode_damage.py --clip real.avi # of a file of your own
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from zeroi2v_bench.decode import decode_all
+from zeroi2v_bench.errors import DecodeError
+
+FLIPS = (1, 8, 64, 512)
+SEED = 20261122
+LIMIT_S = 30
+OUTCOMES = ("raised", "reported damaged", "silent difference", "identical", "crash", "hang")
+ENCODERS = {
+    "H.264": ("libx264", "clip.mp4", {}),
+    "MPEG-4 (XviD)": ("mpeg4", "clip.avi", {"bf": "2", "g": "12", "vtag": "XVID"}),
+    "VP9": ("libvpx-vp9", "clip.webm", {"deadline": "realtime", "cpu-used": "8"}),
+    "HEVC": ("libx265", "clip.mp4", {"x265-params": "log-level=none", "preset": "ultrafast"}),
+}
+
+
+def scene(num_frames: int, height: int, width: int) -> np.ndarray:
+    """(T, H, W, C) uint8: a smooth texture that drifts, with a brighter square crossing it."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width]
+    waves = rng.uniform(0.02, 0.3, (12, 2)), rng.uniform(0, 6, (12, 3))
+    frames = []
+    for time in range(num_frames):
+        phase = rows * waves[0][:, :1, None] + (columns + 2 * time) * waves[0][:, 1:, None]
+        colour = [np.sin(phase + waves[1][:, c, None, None]).sum(0) for c in range(3)]
+        frame = 128 + 14 * np.stack(colour, -1)
+        left = 3 * time % (width - 40)
+        frame[40:80, left : left + 40] += 60
+        frames.append(frame.clip(0, 255))
+    return np.array(frames, dtype=np.uint8)
+
+
+def encode(path: Path, codec: str, options: dict[str, str], frames: np.ndarray) -> None:
+    """Write a clip of 25 frames a second."""
+    with av.open(str(path), "w") as container:
+        options = dict(options)
+        tag = options.pop("vtag", None)
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        if tag is not None:
+            stream.codec_context.codec_tag = tag
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+
+
+def mutated(data: bytes, flips: int, rng: np.random.Generator) -> bytes:
+    """The file with that many bytes replaced by others, anywhere."""
+    damaged = np.frombuffer(data, dtype=np.uint8).copy()
+    places = rng.choice(len(damaged), size=min(flips, len(damaged)), replace=False)
+    damaged[places] ^= rng.integers(1, 256, len(places), dtype=np.uint8)
+    return damaged.tobytes()
+
+
+def outcome(path: Path, clean: np.ndarray) -> str:
+    """What a reader of the damaged clip is told, and whether it is true."""
+    try:
+        frames, info = decode_all(path)
+    except DecodeError:
+        return "raised"
+    if info.damaged:
+        return "reported damaged"
+    return "identical" if np.array_equal(frames, clean) else "silent difference"
+
+
+class KillableWorker:
+    """One child process at a time; a crash or a hang costs that child only."""
+
+    def __init__(self) -> None:
+        self._executor = self._start()
+
+    @staticmethod
+    def _start() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+    def outcome(self, path: Path, clean: np.ndarray) -> str:
+        """As the function, or how the child ended."""
+        try:
+            return self._executor.submit(outcome, path, clean).result(timeout=LIMIT_S)
+        except (BrokenProcessPool, TimeoutError) as error:
+            for process in (self._executor._processes or {}).values():
+                process.kill()
+            self._executor = self._start()
+            return "hang" if isinstance(error, TimeoutError) else "crash"
+
+
+def measure(path: Path, mutations: int, worker: KillableWorker) -> Counter[str]:
+    """Outcomes of that many mutations of one clip."""
+    clean, info = decode_all(path)
+    if info.damaged:
+        raise SystemExit(f"{path} is damaged to begin with: {info.damage}")
+    data, rng = path.read_bytes(), np.random.default_rng(SEED)
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        damaged = Path(folder) / f"damaged{path.suffix}"
+        for number in range(mutations):
+            damaged.write_bytes(mutated(data, FLIPS[number % len(FLIPS)], rng))
+            counts[worker.outcome(damaged, clean)] += 1
+    return counts
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clip", type=Path, action="append", default=[])
+    parser.add_argument("--mutations", type=int, default=100)
+    arguments = parser.parse_args()
+    worker = KillableWorker()
+    print(f"| clip | {' | '.join(OUTCOMES)} |\n| --- |{' --- |' * len(OUTCOMES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        clips = {str(path): path for path in arguments.clip}
+        for name, (codec, file, options) in {}.items() if clips else ENCODERS.items():
+            clips[name] = Path(folder) / codec / file
+            clips[name].parent.mkdir()
+            encode(clips[name], codec, options, scene(60, 240, 320))
+        for name, path in clips.items():
+            counts = measure(path, arguments.mutations, worker)
+            print(f"| {name} | {' | '.join(str(counts[kind]) for kind in OUTCOMES)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
