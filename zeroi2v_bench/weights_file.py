@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
@@ -22,10 +22,14 @@ WRAPPERS = ("state_dict", "model")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsFile:
-    """Tensors by name, and the plain values that the file says about them."""
+    """Tensors by name, and the plain values that the file says about them.
+
+    ``is_script``: the file is a TorchScript archive.
+    """
 
     tensors: dict[str, Tensor]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_script: bool = False
 
 
 def read_weights(path: Path) -> WeightsFile:
@@ -44,7 +48,7 @@ def read_weights(path: Path) -> WeightsFile:
         raise CheckpointError(f"{path}: no named tensors inside")
     if all(name.startswith("module.") for name in found.tensors):
         bare = {name.removeprefix("module."): value for name, value in found.tensors.items()}
-        return WeightsFile(tensors=bare, metadata=found.metadata)
+        return replace(found, tensors=bare)
     return found
 
 
@@ -71,6 +75,7 @@ def _read_pickled(path: Path) -> WeightsFile:
     return WeightsFile(
         tensors={name: archive.read(stored) for name, stored in named.items()},
         metadata=meta if isinstance(meta, dict) else {},
+        is_script=isinstance(root, Record),
     )
 
 

@@ -29,6 +29,17 @@ CLIP: Renames = (
 )
 """OpenAI's CLIP, open_clip and everything that was built on them."""
 
+TIMM: Renames = (
+    (r"^class_token$", "cls_token"),
+    (r"^register_tokens$", "reg_token"),
+    (r"^position_embedding$", "pos_embed"),
+    (r"^patch_embed\.", "patch_embed.proj."),
+    (r"^attention_pool\.", "attn_pool."),
+    (r"^(attn_pool|blocks\.\d+)\.(fc[12])\.", r"\1.mlp.\2."),
+    (r"\.scale([12])\.", r".ls\1."),
+)
+"""timm's VisionTransformer."""
+
 
 def rename(name: str, renames: Renames) -> str:
     """One of our names in the other code's words.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from zeroi2v_bench.nn.attention_pool import AttentionPool
 from zeroi2v_bench.nn.block import Block
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class ViTConfig:
         norm_pre: LayerNorm between the embeddings and the first block (CLIP).
         patch_bias: The patch embedding has a bias (not in CLIP).
         class_token: A class token stands before the patches.
-        pool: The feature of a frame: its class token, or the mean of its patches.
+        register_tokens: Further tokens between the class token and the patches.
+        pool: The feature of a frame: "token", its class token; "mean" of its patches; "norm_mean",
+            the same with the last LayerNorm before it; "attention" over its patches (SigLIP).
         mean, std: What pixel values in 0-1 are normalised with.
     """
 
@@ -45,15 +48,26 @@ class ViTConfig:
     patch_bias: bool = False
     qkv_bias: bool = True
     class_token: bool = True
+    register_tokens: int = 0
     layer_scale: bool = False
-    pool: Literal["token", "mean"] = "token"
+    pool: Literal["token", "mean", "norm_mean", "attention"] = "token"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
 
     @property
+    def num_patches(self) -> int:
+        """Patches per frame."""
+        return (self.image_size // self.patch_size) ** 2
+
+    @property
+    def num_prefix(self) -> int:
+        """Tokens before the patches."""
+        return int(self.class_token) + self.register_tokens
+
+    @property
     def num_tokens(self) -> int:
         """Tokens per frame, N."""
-        return (self.image_size // self.patch_size) ** 2 + int(self.class_token)
+        return self.num_patches + self.num_prefix
 
 
 class VideoViT(nn.Module):
@@ -61,7 +75,8 @@ class VideoViT(nn.Module):
 
     As built it is the plain image model: no temporal embedding, no head. Methods add both and
     whatever else they need. Features are ``norm`` of the pooled token of each frame, then the mean
-    over frames (``mean_before_norm`` swaps the two, as ST-Adapter does).
+    over frames (``mean_before_norm`` swaps the two, as ST-Adapter does, wherever ``norm`` follows
+    the pooling).
 
     ``no_decay`` names the trained tensors without weight decay; ``recipe`` says how a method made
     the model (None: the plain image model).
@@ -73,6 +88,9 @@ class VideoViT(nn.Module):
         c = config
         self.patch_embed = nn.Conv2d(3, c.width, c.patch_size, c.patch_size, bias=c.patch_bias)
         self.class_token = nn.Parameter(torch.zeros(c.width)) if c.class_token else None
+        self.register_tokens = (
+            nn.Parameter(torch.zeros(c.register_tokens, c.width)) if c.register_tokens else None
+        )
         self.position_embedding = nn.Parameter(torch.zeros(c.num_tokens, c.width))
         self.temporal_embedding: nn.Parameter | None = None
         self.norm_pre: nn.Module = (
@@ -91,6 +109,13 @@ class VideoViT(nn.Module):
             for _ in range(c.depth)
         )
         self.norm = nn.LayerNorm(c.width, eps=c.norm_eps)
+        self.attention_pool = (
+            AttentionPool(
+                c.width, c.num_heads, c.mlp_width, activation=c.activation, norm_eps=c.norm_eps
+            )
+            if c.pool == "attention"
+            else None
+        )
         self.head_dropout = nn.Dropout(0.0)
         self.head: nn.Module = nn.Identity()
         self.mean_before_norm = False
@@ -106,9 +131,13 @@ class VideoViT(nn.Module):
         num_frames = video.shape[2]
         frames = video.transpose(1, 2).flatten(0, 1)  # (B*T, C, H, W)
         tokens = self.patch_embed(frames).flatten(2).transpose(1, 2)  # (B*T, patches, D)
-        if self.class_token is not None:
-            first = self.class_token.to(tokens.dtype).expand(len(tokens), 1, -1)
-            tokens = torch.cat([first, tokens], dim=1)
+        prefix = [
+            token.to(tokens.dtype).view(1, -1, token.shape[-1]).expand(len(tokens), -1, -1)
+            for token in (self.class_token, self.register_tokens)
+            if token is not None
+        ]
+        if prefix:
+            tokens = torch.cat([*prefix, tokens], dim=1)
         tokens = tokens + self.position_embedding.to(tokens.dtype)
         if self.temporal_embedding is not None:
             if num_frames != len(self.temporal_embedding):
@@ -120,8 +149,14 @@ class VideoViT(nn.Module):
 
     def pool(self, tokens: Tensor, num_frames: int) -> Tensor:
         """(B*T, N, D) -> one feature per clip (B, D)."""
-        token = tokens[:, 0] if self.config.pool == "token" else tokens.mean(1)
-        frames = token.reshape(-1, num_frames, token.shape[-1])  # (B, T, D)
+        clip = (-1, num_frames)
+        patches = tokens[:, self.config.num_prefix :]
+        if self.attention_pool is not None:
+            return self.attention_pool(self.norm(patches)).unflatten(0, clip).mean(1)  # type: ignore[no-any-return]
+        if self.config.pool == "norm_mean":
+            return self.norm(patches).mean(1).unflatten(0, clip).mean(1)  # type: ignore[no-any-return]
+        token = tokens[:, 0] if self.config.pool == "token" else patches.mean(1)
+        frames = token.unflatten(0, clip)  # (B, T, D)
         if self.mean_before_norm:
             return self.norm(frames.mean(1))  # type: ignore[no-any-return]
         return self.norm(frames).mean(1)  # type: ignore[no-any-return]
@@ -141,14 +176,11 @@ class VideoViT(nn.Module):
     def macs(self, num_frames: int) -> int:
         """Multiply-adds of one clip of T frames, by closed formula."""
         c = self.config
-        patches = (c.image_size // c.patch_size) ** 2
-        stem = patches * 3 * c.patch_size**2 * c.width
+        frame = c.num_patches * 3 * c.patch_size**2 * c.width
+        if self.attention_pool is not None:
+            frame += self.attention_pool.macs(c.num_patches)
         head = sum(
             m.in_features * m.out_features for m in self.head.modules() if isinstance(m, nn.Linear)
         )
-        blocks = sum(
-            block.macs(c.num_tokens, num_frames)
-            for block in self.blocks
-            if isinstance(block, Block)
-        )
-        return num_frames * stem + blocks + head
+        blocks = sum(block.macs(c.num_tokens, num_frames) for block in self.iter_blocks())
+        return num_frames * frame + blocks + head
