@@ -37,7 +37,7 @@ def adapt(backbone: Backbone, task: Task, params: Params) -> VideoViT:
         add_temporal_embedding(model, task.num_frames)
     add_head(model, task.num_classes, params.head_dropout)
     model.requires_grad_(True)
-    embeddings = {"class_token", "position_embedding", "temporal_embedding"}
+    embeddings = {"class_token", "register_tokens", "position_embedding", "temporal_embedding"}
     model.no_decay = frozenset(
         name for name, p in model.named_parameters() if p.ndim == 1 or name in embeddings
     )

@@ -75,7 +75,7 @@ def adapt(backbone: Backbone, task: Task, params: Params) -> VideoViT:
             return None
         config = model.config
         return STAdapter(
-            config.width, params.adapter_width, params.kernel, class_token=config.class_token
+            config.width, params.adapter_width, params.kernel, num_prefix=config.num_prefix
         )
 
     blocks = list(model.iter_blocks())

@@ -14,18 +14,18 @@ from zeroi2v_bench.nn.block import Block
 class STAdapter(nn.Module):
     """patches + up(conv(down(patches))): a spatio-temporal convolution in a narrow space.
 
-    The convolution is depthwise, zero-padded and zero at the start; the class token passes by.
+    The convolution is depthwise, zero-padded and zero at the start; tokens before the patches pass by.
     """
 
     def __init__(
-        self, width: int, hidden: int, kernel: tuple[int, int, int], *, class_token: bool
+        self, width: int, hidden: int, kernel: tuple[int, int, int], *, num_prefix: int
     ) -> None:
         super().__init__()
         self.down = nn.Linear(width, hidden)
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(hidden, hidden, kernel, padding=padding, groups=hidden)
         self.up = nn.Linear(hidden, width)
-        self.first_patch = int(class_token)
+        self.first_patch = num_prefix
         for zero in (self.conv.weight, self.conv.bias, self.down.bias, self.up.bias):
             assert zero is not None
             nn.init.zeros_(zero)
