@@ -24,7 +24,7 @@ NASTY = ("#1 (a) & [b]", "x;y!z~w", "p+q@r.s", "plain")
 def write_video(path: Path, *, num_frames: int = 12, side: int = 48, seed: int = 0) -> None:
     """A moving gradient, coded as the suffix says."""
     codec, pixels = CODECS[path.suffix]
-    ramp = np.arange(side, dtype=np.uint8)
+    ramp = np.arange(side)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(25))
         stream.width = stream.height = side

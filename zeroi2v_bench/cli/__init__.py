@@ -17,6 +17,8 @@ VERBS = {
     "validate": "inspect",
     "run": "run",
     "report": "report",
+    "data": "data",
+    "measure": "measure",
     "compare": "compare",
 }
 """Verb to the module of this package that defines it, as ``<verb>_command``."""

@@ -71,7 +71,7 @@ def roots_of(root: Path | None, dataset: str, tree: str) -> tuple[Path, ...]:
             f"{dataset} needs its files: give --data-root DIR or set {DATA_ROOT_VARIABLE}\n"
             f"{tree}\n{WEIGHTS}"
         )
-    folder = Path(named)
+    folder = Path(named).absolute()
     if not folder.is_dir():
         raise DataError(f"data root {folder} is not a folder; expected for {dataset}:\n{tree}")
     return (folder, folder / dataset)
@@ -164,19 +164,28 @@ def find_media(lists: Lists, entries: Iterable[Entry]) -> dict[str, str]:
 def locate(lists: Lists) -> Splits:
     """The clips with their paths, sorted by label and id.
 
-    A clip whose file is missing keeps its place; its path is where the file is expected.
+    A clip whose file is missing keeps its place; its path is where its neighbours lie.
 
     Raises:
         DataError: Not one file is there, or a clip is listed twice.
     """
     entries = [*lists.train, *lists.test]
     media = find_media(lists, entries)
+    folders = {
+        os.path.dirname(entry.expected): os.path.dirname(media[entry.id])  # noqa: PTH120
+        for entry in entries
+        if entry.id in media
+    }
+
+    def expected(entry: Entry) -> str:
+        folder, name = os.path.split(entry.expected)
+        return os.path.join(folders.get(folder, lists.root / folder), name)  # noqa: PTH118
 
     def clips(side: Sequence[Entry]) -> tuple[Clip, ...]:
         return tuple(
             Clip(
                 id=entry.id,
-                path=media.get(entry.id) or str(lists.root / entry.expected),
+                path=media.get(entry.id) or expected(entry),
                 label=entry.label,
                 group=lists.group(entry.id),
             )

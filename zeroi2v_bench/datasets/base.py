@@ -4,6 +4,8 @@ A dataset is a module ``zeroi2v_bench/datasets/<name>.py`` with
 
 * ``SPLITS``: the legal split names, the default first;
 * ``NUM_CLASSES``;
+* ``COUNTS``: split name to the official numbers of training and test clips; empty where every
+  copy has its own;
 * ``FLIP_PAIRS``: label to label for classes that a horizontal flip turns into each other;
 * ``TREE``: the expected files and where to get them, shown when something is missing;
 * ``load(root, spec) -> Splits``: all clips of the split, with paths. ``root`` is None where the
@@ -29,6 +31,7 @@ class Dataset(Protocol):
 
     SPLITS: tuple[str, ...]
     NUM_CLASSES: int
+    COUNTS: Mapping[str, tuple[int, int]]
     FLIP_PAIRS: Mapping[int, int]
     TREE: str
 

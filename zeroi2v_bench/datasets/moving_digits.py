@@ -45,6 +45,7 @@ NUM_CLASSES = len(CLASS_NAMES)
 FLIP_PAIRS: Mapping[int, int] = {0: 1, 1: 0, 6: 7, 7: 6}
 NUM_FRAMES = 8
 TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 25
+COUNTS = {"default": (NUM_CLASSES * TRAIN_PER_CLASS, 2 * NUM_CLASSES * TEST_PER_CLASS)}
 SPEEDS = (0.12, 0.22)
 """Smallest and largest change of the state per frame, in cycles."""
 STILL = (0.3, 0.7)
