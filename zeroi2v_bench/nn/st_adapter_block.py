@@ -14,7 +14,7 @@ from zeroi2v_bench.nn.block import Block
 class STAdapter(nn.Module):
     """patches + up(conv(down(patches))): a spatio-temporal convolution in a narrow space.
 
-    The convolution is depthwise, zero-padded and zero at the start; tokens before the patches pass by.
+    The convolution is depthwise, zero-padded and zero at the start; only patches go through it.
     """
 
     def __init__(
