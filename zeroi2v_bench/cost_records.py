@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-State = Literal["plain", "plain again", "unmerged", "merged"]
-"""Which model a row is. "plain again" is the plain model once more: its ratio is the noise."""
+State = Literal["plain", "plain again", "unmerged", "merged", "as trained"]
+"""Which model a row is. "plain again" is the plain model once more: its ratio is the noise.
+"as trained" is a model that has nothing to merge, or cannot be merged."""
 
 
 class Spread(Frozen):
@@ -59,12 +60,14 @@ class CostRow(Frozen):
     """One model.
 
     Attributes:
-        method: As it was asked for; parameters that differ from the defaults are in ``params``.
-        state: "unmerged" is the model as it is trained, whether or not it can be merged.
+        method: Its module; "plain" is the image model with a classifier on the mean frame.
+        label: The method, with the parameters that were given for it.
+        params: All parameters, defaults included.
         costs: ``latency_ms`` and so on repeat the medians of ``timing``.
     """
 
     method: str
+    label: str
     params: dict[str, Any]
     state: State
     backbone: BackboneInfo
