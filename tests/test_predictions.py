@@ -107,5 +107,5 @@ def test_confusion_picture_is_drawn_in_the_format_asked_for(tmp_path):
     counts = confusion_counts(clips)
     drawn = confusion_picture(counts, made.class_names, title="A", suffix=".png")
     assert drawn.startswith(b"\x89PNG")
-    with pytest.raises(BenchError, match="picture format '.gif'"):
+    with pytest.raises(BenchError, match=r"picture format '\.gif'"):
         confusion_picture(counts, made.class_names, title="A", suffix=".gif")

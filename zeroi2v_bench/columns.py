@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zeroi2v_bench.measured import Group
+    from zeroi2v_bench.cost_cases import Measurement
     from zeroi2v_bench.records import RunRecord
 
 
@@ -23,7 +23,7 @@ class Column:
     Attributes:
         title: For readers, with the unit.
         show: A value as a text.
-        read: The value out of a run's record, or out of a `Group` for `MEASURED`.
+        read: The value out of a run's record, or out of a `Measurement` for `MEASURED`.
         usual: Tells the values that need not be shown; None where only variation tells something.
     """
 
@@ -137,42 +137,58 @@ COLUMNS: dict[str, Column] = {
 """Every measured column by name, in the order of the full table."""
 
 
-def _millions(count: float) -> float:
-    return count / 1e6
+def _millions(name: str) -> Callable[[Measurement], float]:
+    return lambda m: float(getattr(m.efficiency, name) / 1e6)
 
 
-def _protocol(group: Group) -> str:
-    run = group.newest
-    return f"{run.protocol} v{run.protocol_version} #{run.protocol_hash[:8]}"
+def _timing(name: str) -> Callable[[Measurement], float | None]:
+    return lambda m: getattr(m.timing, name).median if m.timing else None
+
+
+def _spread(name: str, digits: int) -> Callable[[Measurement], str | None]:
+    def read(measurement: Measurement) -> str | None:
+        if measurement.timing is None:
+            return None
+        spread = getattr(measurement.timing, name)
+        return f"{spread.low:.{digits}f} to {spread.high:.{digits}f}"
+
+    return read
+
+
+def _behind(name: str) -> Callable[[Measurement], Any]:
+    return lambda m: m.behind().get(name)
 
 
 MEASURED: dict[str, Column] = {
-    "gflops": Column("GFLOPs (paper)", significant, lambda g: g.efficiency.gmacs_per_video),
-    "params_m": Column("parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.params)),
-    "new_params_m": Column(
-        "new parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.new_params)
-    ),
-    "tunable_params_m": Column(
-        "tunable parameters (M)", _decimals(2), lambda g: _millions(g.efficiency.tunable_params)
-    ),
-    "latency_ms": Column("latency (ms)", _decimals(2), lambda g: g.efficiency.latency_ms),
-    "throughput_vps": Column("videos/s", significant, lambda g: g.efficiency.clips_per_s),
-    "top1": Column("top-1 (%)", _decimals(1), lambda g: g.mean_top1()),
-    "top5": Column("top-5 (%)", _decimals(1), lambda g: g.mean_top5()),
-    "sd": Column("standard deviation", _decimals(1), lambda g: g.spread()),
-    "interval": Column("95 % t-interval", read=lambda g: show_interval(g.interval())),
-    "seeds": Column("seeds", str, lambda g: len(g.runs)),
-    "coverage": Column("clips evaluated/expected", read=lambda g: g.describe(_coverage)),
-    "selection": Column("selection", read=lambda g: "last epoch"),
-    "protocol": Column("protocol", read=_protocol),
-    "recipe": Column("recipe", read=lambda g: g.newest.recipe),
-    "weights": Column("weights", read=lambda g: weights_word(g.newest)),
-    "decoder": Column("decoder", read=lambda g: g.describe(lambda r: r.decoder)),
-    "device": Column("device", read=lambda g: g.describe(lambda r: r.environment.device)),
+    "gflops": Column("GFLOPs (paper)", significant, lambda m: m.efficiency.gmacs_per_video),
+    "extra_gflops": Column("extra GFLOPs (paper)", significant),
+    "params_m": Column("parameters (M)", _decimals(2), _millions("params")),
+    "new_params_m": Column("new parameters (M)", _decimals(2), _millions("new_params")),
+    "tunable_params_m": Column("tunable parameters (M)", _decimals(2), _millions("tunable_params")),
+    "latency_ms": Column("latency (ms)", _decimals(2), _timing("latency_ms")),
+    "latency_quartiles": Column("latency quartiles (ms)", read=_spread("latency_ms", 2)),
+    "latency_ratio": Column("latency / plain", _decimals(3), _timing("latency_ratio")),
+    "latency_ratio_interval": Column("its 95 % interval", read=_spread("latency_ratio", 3)),
+    "throughput_vps": Column("videos/s, best batch", significant, _timing("best_videos_per_s")),
+    "peak_memory_mb": Column("peak memory (MB)", _thousands, lambda m: m.efficiency.peak_memory_mb),
+    "top1": Column("top-1 (%)", _decimals(1), lambda m: m.average("top1")),
+    "top5": Column("top-5 (%)", _decimals(1), lambda m: m.average("top5")),
+    "sd": Column("standard deviation", _decimals(1), lambda m: m.spread()),
+    "interval": Column("95 % t-interval", read=lambda m: show_interval(m.interval())),
+    "seeds": Column("seeds", str, _behind("seeds")),
+    "coverage": Column("clips evaluated/expected", read=_behind("coverage")),
+    "selection": Column("selection", read=_behind("selection")),
+    "protocol": Column("protocol", read=_behind("protocol")),
+    "recipe": Column("recipe", read=_behind("recipe")),
+    "weights": Column("weights", read=_behind("weights")),
+    "decoder": Column("decoder", read=_behind("decoder")),
+    "device": Column("device", read=_behind("device")),
+    "precision": Column("precision", read=_behind("precision")),
 }
-"""What a table may show of a measured group, by name; the figures carry published names."""
+"""What a table may show of a measurement, by name; the figures carry published names."""
 
 RELATIVE = {"gflops", "params_m", "new_params_m", "tunable_params_m", "latency_ms"}
 """Figures whose difference is in per cent of the published one, not in the figure's unit."""
 
-FIGURES = {"top1", "top5", *RELATIVE, "throughput_vps", "sd"}
+BEHIND = {"seeds", "coverage", "selection", "protocol", "recipe", "weights", "decoder", "device"}
+"""What is no figure of its own but tells what is behind the figures."""

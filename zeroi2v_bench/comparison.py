@@ -2,59 +2,115 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from zeroi2v_bench.columns import MEASURED, RELATIVE
+from zeroi2v_bench.columns import COLUMNS, MEASURED, RELATIVE
+from zeroi2v_bench.cost_cases import plain_gmacs
+from zeroi2v_bench.measured import ANY
 from zeroi2v_bench.published import TableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from zeroi2v_bench.cost_cases import CostCase, Measurement
     from zeroi2v_bench.measured import Group
     from zeroi2v_bench.published import PublishedRow, TableSpec
 
 Cells = dict[str, Any]
-DESCRIBING = ("id", "method", "backbone", "dataset", "setting", "shots", "views", "source")
+PlainGmacs = dict[tuple[str, str], float]
+DESCRIBING = (
+    "id",
+    "method",
+    "state",
+    "backbone",
+    "dataset",
+    "setting",
+    "shots",
+    "views",
+    "source",
+)
 HERE = "measured here"
 
 
 def compare_rows(
-    spec: TableSpec, published: Sequence[PublishedRow], groups: Iterable[Group]
+    spec: TableSpec,
+    published: Sequence[PublishedRow],
+    groups: Sequence[Group],
+    costs: Sequence[CostCase] = (),
 ) -> list[Cells]:
-    """Published rows, each with every group measured of it, then the groups without one.
+    """Published rows, each with all that was measured of it, then the rest of the groups.
 
     Returns:
         Rows of plain cells (what the row is about) and of ``published.*``, ``measured.*`` and
         ``difference.*`` ones. A measured accuracy on random weights is never among them.
     """
+    plain = plain_gmacs([*groups, *costs])
     chosen = [
         g for g in groups if len(g.runs) >= spec.min_seeds and is_chosen(g.facts(), spec.where)
     ]
     rows: list[Cells] = []
     used: set[int] = set()
     for line in published:
-        partners = [g for g in chosen if matches(spec, line, g.facts())]
-        used.update(id(g) for g in partners)
-        rows += [joined(spec, line, group) for group in partners] or [published_cells(line)]
+        runs = [g for g in chosen if spec.costs != "times" and matches(spec, line, g.facts())]
+        used.update(id(g) for g in runs)
+        cases = [] if runs else _cases_of(spec, line, costs)
+        partners: list[Measurement] = [*runs, *cases]
+        rows += [joined(spec, line, m, plain) for m in partners] or [published_cells(line)]
     if spec.others:
-        rows += [measured_cells(spec, group) for group in chosen if id(group) not in used]
+        rows += [measured_cells(spec, g, plain) for g in chosen if id(g) not in used]
     return sort_rows(rows, spec.sort)
 
 
-def is_chosen(facts: Cells, where: dict[Any, tuple[Any, ...]]) -> bool:
+def cost_rows(spec: TableSpec, costs: Sequence[CostCase]) -> list[Cells]:
+    """One row per cost measurement, plain and unmerged models included."""
+    plain = plain_gmacs(costs)
+    chosen = [case for case in costs if is_chosen(case.facts(), spec.where)]
+    return sort_rows([measured_cells(spec, case, plain) for case in chosen], spec.sort)
+
+
+def _cases_of(spec: TableSpec, line: PublishedRow, costs: Sequence[CostCase]) -> Sequence[CostCase]:
+    """The deployed models that are the row's, under the first of its names that was measured."""
+    found = [
+        case for case in costs if case.row.state != "unmerged" and matches(spec, line, case.facts())
+    ]
+    for name in line.cells.get("runs_as", "").split():
+        if named := [case for case in found if case.row.method == name]:
+            return named
+    return []
+
+
+def is_chosen(facts: Cells, where: Mapping[Any, tuple[Any, ...]]) -> bool:
     """Whether a measurement has one of the values that the table asks for."""
-    return all(facts[name] in values for name, values in where.items())
+    return all(facts[name] is ANY or facts[name] in values for name, values in where.items())
 
 
 def matches(spec: TableSpec, line: PublishedRow, facts: Cells) -> bool:
     """Whether a measurement is of what the published row is about."""
+    if not _is_the_variant(line, facts["params"]):
+        return False
     for name in spec.match:
         if name == "method":
             if facts["method"] not in line.cells.get("runs_as", "").split():
                 return False
-        elif fact_of(line, name) != str(facts[name] if facts[name] is not None else ""):
+        elif facts[name] is not ANY and fact_of(line, name) != _text(facts[name]):
             return False
     return True
+
+
+def _is_the_variant(line: PublishedRow, params: Cells) -> bool:
+    """Whether the method's parameters are those that the row names, if it names any."""
+    wanted = json.loads(line.cells.get("runs_with") or "{}")
+    return all(_in_order(params.get(name)) == _in_order(wanted[name]) for name in wanted)
+
+
+def _in_order(value: Any) -> Any:
+    """Lists stand for sets: {"places": ["attn", "mlp"]} in any order."""
+    return sorted(value) if isinstance(value, list | tuple) else value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def fact_of(line: PublishedRow, name: str) -> str:
@@ -71,22 +127,31 @@ def published_cells(line: PublishedRow) -> Cells:
     return {**plain, "views": line.views or None, **figures, "published.views": line.views or None}
 
 
-def measured_cells(spec: TableSpec, group: Group) -> Cells:
-    """A measured group alone."""
-    facts = group.facts()
-    plain = {name: facts[name] for name in DESCRIBING if name in facts}
-    return {**plain, "source": HERE, **_measured(spec, group)}
+def measured_cells(spec: TableSpec, measurement: Measurement, plain: PlainGmacs) -> Cells:
+    """A measurement alone."""
+    facts = measurement.facts()
+    about = {name: facts[name] for name in DESCRIBING if facts.get(name, ANY) is not ANY}
+    return {**about, "source": HERE, **_measured(spec, measurement, plain)}
 
 
-def _measured(spec: TableSpec, group: Group) -> Cells:
+def _measured(spec: TableSpec, measurement: Measurement, plain: PlainGmacs) -> Cells:
     """The ``measured.`` cells that the table shows or subtracts; intervals cost an import."""
     used = {column.removesuffix("?").partition(".")[2] for column in (*spec.columns, *spec.sort)}
-    return {f"measured.{n}": column.read(group) for n, column in MEASURED.items() if n in used}
+    cells = {n: column.read(measurement) for n, column in MEASURED.items() if n in used}
+    if "extra_gflops" in used:
+        facts = measurement.facts()
+        base = plain.get((facts["backbone"], facts["views"]))
+        ours = measurement.efficiency.gmacs_per_video
+        cells["extra_gflops"] = None if base is None else ours - base
+    dotted = {f"measured.{name}": value for name, value in cells.items()}
+    return {**dotted, "run_ids": measurement.run_ids}
 
 
-def joined(spec: TableSpec, line: PublishedRow, group: Group) -> Cells:
-    """A published row beside one measured group, with the differences where both have a number."""
-    measured = _measured(spec, group)
+def joined(
+    spec: TableSpec, line: PublishedRow, measurement: Measurement, plain: PlainGmacs
+) -> Cells:
+    """A published row beside a measurement, with the differences where both have a number."""
+    measured = _measured(spec, measurement, plain)
     cells = {**published_cells(line), **measured}
     for dotted, ours in measured.items():
         name = dotted.removeprefix("measured.")
@@ -122,6 +187,9 @@ def check_columns(name: str, spec: TableSpec, published: Sequence[PublishedRow])
     Raises:
         TableError: One does not; the message lists those that do.
     """
+    if spec.rows == "runs":
+        _refuse_unknown(name, spec, list(COLUMNS))
+        return
     header = list(published[0].cells) if published else []
     figures = [*header, *(["views"] if header else [])]
     known = [
@@ -130,6 +198,10 @@ def check_columns(name: str, spec: TableSpec, published: Sequence[PublishedRow])
         *(f"measured.{column}" for column in MEASURED),
         *(f"difference.{column}" for column in MEASURED if column in header),
     ]
+    _refuse_unknown(name, spec, known)
+
+
+def _refuse_unknown(name: str, spec: TableSpec, known: Sequence[str]) -> None:
     for column in (*spec.columns, *spec.sort):
         if column.removesuffix("?") not in known:
             raise TableError(f"table {name}: unknown column {column!r}; known: {', '.join(known)}")

@@ -6,6 +6,7 @@ names are never pooled; neither are runs on random weights with others.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zeroi2v_bench.intervals import mean, standard_deviation, t_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from zeroi2v_bench.records import Efficiency, RunRecord
 
@@ -37,6 +38,16 @@ def architecture(spec: str) -> str:
     return f"{name}@{side[0]}" if side else name
 
 
+class _Any:
+    """A fact that a measurement leaves open: a cost has no dataset; it fits every one."""
+
+    def __repr__(self) -> str:
+        return "any"
+
+
+ANY = _Any()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """Runs that differ in nothing but their seed, oldest first."""
@@ -54,33 +65,37 @@ class Group:
         return self.newest.efficiency
 
     @property
+    def timing(self) -> None:
+        """Runs are not timed; see `CostCase`."""
+        return
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network is the plain image model with a classifier."""
+        return self.newest.module in {"linear_probe", "full_finetune"}
+
+    @property
     def random_weights(self) -> bool:
         """Whether the backbone's weights are random, so that no accuracy of it may be compared."""
         return self.newest.backbone.random_weights
 
-    def top1(self) -> list[float]:
-        """Top-1 of each run, per cent; nothing for random weights."""
-        return [] if self.random_weights else [run.accuracy.top1 for run in self.runs]
+    def figures(self, name: str) -> list[float]:
+        """Top-1 or top-5 ("top1", "top5") of each run, per cent; nothing for random weights."""
+        values = [float(getattr(run.accuracy, name)) for run in self.runs]
+        return [] if self.random_weights else values
 
-    def top5(self) -> list[float]:
-        """Top-5 of each run, per cent; nothing for random weights."""
-        return [] if self.random_weights else [run.accuracy.top5 for run in self.runs]
-
-    def interval(self) -> tuple[float, float] | None:
-        """95 % t-interval of the mean top-1 over seeds; None for a single seed."""
-        return t_interval(self.top1()) if len(self.top1()) > 1 else None
+    def average(self, name: str) -> float | None:
+        """Mean top-1 or top-5 over seeds."""
+        return mean(self.figures(name)) if self.figures(name) else None
 
     def spread(self) -> float | None:
         """Standard deviation of top-1 over seeds; None for a single seed."""
-        return standard_deviation(self.top1())
+        return standard_deviation(self.figures("top1"))
 
-    def mean_top1(self) -> float | None:
-        """Mean top-1 over seeds."""
-        return mean(self.top1()) if self.top1() else None
-
-    def mean_top5(self) -> float | None:
-        """Mean top-5 over seeds."""
-        return mean(self.top5()) if self.top5() else None
+    def interval(self) -> tuple[float, float] | None:
+        """95 % t-interval of the mean top-1 over seeds; None for a single seed."""
+        values = self.figures("top1")
+        return t_interval(values) if len(values) > 1 else None
 
     def facts(self) -> dict[str, Any]:
         """What tables choose and match by; see `published.Fact`."""
@@ -88,19 +103,52 @@ class Group:
         setting = "few-shot" if run.shots else "full"
         return {
             "method": _ARCHITECTURE_SUFFIX.sub("", run.method),
+            "params": run.params,
             "backbone": architecture(run.backbone.spec),
-            "views": run.views,
-            "num_frames": run.views.split("x")[0],
+            **view_facts(run.views),
             "dataset": run.dataset,
             "setting": "zero-shot" if run.module == "zero_shot" else setting,
             "shots": run.shots,
             "protocol": run.protocol,
             "recipe": run.recipe,
+            "state": "merged" if run.merge else None,
         }
 
-    def describe(self, read: Any) -> str:
-        """The distinct values over the runs, joined."""
-        return ", ".join(dict.fromkeys(str(read(run)) for run in self.runs))
+    def behind(self) -> dict[str, Any]:
+        """How much is behind the figures: seeds, clips, protocol, weights, machine."""
+        run = self.newest
+        return {
+            "seeds": len(self.runs),
+            "coverage": self._join(lambda r: f"{r.accuracy.num_clips}/{r.accuracy.num_expected}"),
+            "protocol": f"{run.protocol} v{run.protocol_version} #{run.protocol_hash[:8]}",
+            "recipe": run.recipe,
+            "weights": "random" if self.random_weights else "pretrained",
+            "decoder": self._join(lambda r: r.decoder),
+            "device": self._join(lambda r: r.environment.device),
+            "selection": self._join(selection_rule),
+        }
+
+    def _join(self, read: Callable[[RunRecord], str]) -> str:
+        return ", ".join(dict.fromkeys(read(run) for run in self.runs))
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The records behind it, as ``protocol/run id``."""
+        return tuple(f"{run.protocol}/{run.run_id}" for run in self.runs)
+
+
+def view_facts(views: str) -> dict[str, Any]:
+    """Frames and views out of "frames x crops x clips", as texts."""
+    numbers = [int(part) for part in views.split("x") if part.isdigit()]
+    frames = str(numbers[0]) if numbers else ""
+    return {"views": views, "num_frames": frames, "num_views": str(math.prod(numbers[1:]))}
+
+
+def selection_rule(run: RunRecord) -> str:
+    """Which epoch's model a run is about."""
+    if run.fit.solver == "none":
+        return "nothing trained"
+    return "last epoch" if run.fit.solver == "adamw" else "convergence"
 
 
 def sameness(run: RunRecord) -> tuple[Any, ...]:

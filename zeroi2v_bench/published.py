@@ -21,7 +21,16 @@ from zeroi2v_bench.protocol import Frozen, first_problem
 
 FOLDER = Path(__file__).resolve().parent / "published"
 Fact = Literal[
-    "method", "backbone", "views", "num_frames", "dataset", "setting", "shots", "protocol", "recipe"
+    "method",
+    "backbone",
+    "views",
+    "num_frames",
+    "num_views",
+    "dataset",
+    "setting",
+    "shots",
+    "protocol",
+    "recipe",
 ]
 PRIORITY = ("runs", "seeds", "fewshot", "costs", "table3_k400", "table4_ssv2", "table5_latency")
 
@@ -54,6 +63,8 @@ class TableSpec(Frozen):
         about: A sentence under the heading.
         rows: "runs", one row per run; "costs", one per cost measurement; "compared", one per
             published row and what was measured of it, then what has no published counterpart.
+        costs: Whether cost measurements may stand beside published rows: "counts" where there is
+            no run, the newest of each model; "times" instead of runs, one for each device.
         published: A CSV file of published figures: its name in this package, or a path relative
             to the definition.
         where: Field of a measurement to the values it may have; others are left out.
@@ -72,6 +83,7 @@ class TableSpec(Frozen):
     title: str
     about: str = ""
     rows: Literal["runs", "costs", "compared"] = "compared"
+    costs: Literal["none", "counts", "times"] = "none"
     published: str | None = None
     where: dict[Fact, tuple[Any, ...]] = Field(default_factory=dict)
     match: tuple[Fact, ...] = ("method", "backbone", "views", "dataset", "setting", "shots")

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zeroi2v_bench.columns import COLUMNS, FIGURES, MEASURED, RELATIVE, Column, signed
-from zeroi2v_bench.comparison import check_columns, compare_rows, is_chosen, sort_rows
+from zeroi2v_bench.columns import BEHIND, COLUMNS, MEASURED, RELATIVE, Column, signed
+from zeroi2v_bench.comparison import (
+    check_columns,
+    compare_rows,
+    cost_rows,
+    is_chosen,
+    sort_rows,
+)
+from zeroi2v_bench.cost_cases import cost_cases
 from zeroi2v_bench.measured import Group, group_runs
-from zeroi2v_bench.published import TableError, load_table
+from zeroi2v_bench.published import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +23,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from zeroi2v_bench.comparison import Cells
-    from zeroi2v_bench.published import TableSpec
+    from zeroi2v_bench.cost_records import CostRecord
+    from zeroi2v_bench.published import PublishedRow, TableSpec
     from zeroi2v_bench.records import RunRecord
 
 
@@ -33,6 +41,7 @@ class Table:
         footnotes: Their texts.
         on_request: Shown only where it is asked for by name.
         num_measured: Rows in which something was measured.
+        run_ids: For each row, the records behind it, as ``folder/run id``.
     """
 
     name: str
@@ -43,6 +52,7 @@ class Table:
     footnotes: tuple[str, ...]
     on_request: bool
     num_measured: int
+    run_ids: tuple[tuple[str, ...], ...]
 
 
 def latest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[str]]:
@@ -78,13 +88,18 @@ def full_table(records: Sequence[RunRecord]) -> DataFrame:
 
 
 def build_table(
-    name: str, records: Sequence[RunRecord], *, only_measured_datasets: bool = False
+    name: str,
+    records: Sequence[RunRecord],
+    costs: Sequence[CostRecord] = (),
+    *,
+    only_measured_datasets: bool = False,
 ) -> Table:
     """A table by its name, or by the path of its definition, from the records.
 
     Args:
         name: One of `published.table_names`, or a path ending in ``.yaml``.
         records: Newest of each run, as `latest` gives them.
+        costs: Cost records.
         only_measured_datasets: Leave out published rows of datasets on which nothing of this
             table was measured.
 
@@ -93,10 +108,8 @@ def build_table(
         TableError: A definition that cannot be parsed or names an unknown column.
     """
     spec, published = load_table(name)
-    rows = _run_rows(name, spec, records) if spec.rows == "runs" else None
-    if rows is None:
-        check_columns(name, spec, published)
-        rows = compare_rows(spec, published, group_runs(records)[0])
+    check_columns(name, spec, published)
+    rows = _rows_of(spec, published, records, costs)
     if only_measured_datasets:
         measured = {row.get("dataset") for row in rows if _is_measured(row)}
         rows = [row for row in rows if row.get("dataset") in measured]
@@ -110,21 +123,33 @@ def build_table(
         footnotes=footnotes,
         on_request=spec.on_request,
         num_measured=sum(_is_measured(row) for row in rows),
+        run_ids=tuple(row.get("run_ids", ()) for row in rows),
     )
 
 
 def _is_measured(row: Cells) -> bool:
-    return "run_id" in row or any(name.startswith("measured.") for name in row)
+    return "run_ids" in row
 
 
-def _run_rows(name: str, spec: TableSpec, records: Sequence[RunRecord]) -> list[Cells]:
+def _rows_of(
+    spec: TableSpec,
+    published: Sequence[PublishedRow],
+    records: Sequence[RunRecord],
+    costs: Sequence[CostRecord],
+) -> list[Cells]:
+    if spec.rows == "runs":
+        return _run_rows(spec, records)
+    if spec.rows == "costs":
+        return cost_rows(spec, cost_cases(costs, timed=True))
+    cases = [] if spec.costs == "none" else cost_cases(costs, timed=spec.costs == "times")
+    return compare_rows(spec, published, group_runs(records)[0], cases)
+
+
+def _run_rows(spec: TableSpec, records: Sequence[RunRecord]) -> list[Cells]:
     wanted = [column.removesuffix("?") for column in (*spec.columns, *spec.sort)]
-    for column in wanted:
-        if column not in COLUMNS:
-            known = ", ".join(COLUMNS)
-            raise TableError(f"table {name}: unknown column {column!r}; known: {known}")
     chosen = [r for r in records if is_chosen(Group(runs=(r,)).facts(), spec.where)]
-    return sort_rows([_run_cells(r, [*wanted, "run_id"]) for r in chosen], spec.sort)
+    rows = [{**_run_cells(r, wanted), "run_ids": (f"{r.protocol}/{r.run_id}",)} for r in chosen]
+    return sort_rows(rows, spec.sort)
 
 
 def _run_cells(record: RunRecord, names: Iterable[str]) -> Cells:
@@ -173,7 +198,7 @@ def column_of(name: str) -> Column:
         return Column(f"{base} difference ({unit})", signed)
     if prefix == "published":
         return Column(f"published {known.title}")
-    return Column(f"measured {known.title}" if figure in FIGURES else known.title, known.show)
+    return Column(known.title if figure in BEHIND else f"measured {known.title}", known.show)
 
 
 def shown(name: str, value: Any) -> str:

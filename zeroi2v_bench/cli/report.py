@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zeroi2v_bench.cost_records import load_costs
 from zeroi2v_bench.errors import BenchError, RecordError
 from zeroi2v_bench.measured import group_runs
 from zeroi2v_bench.published import TableError, table_names
@@ -18,6 +19,7 @@ from zeroi2v_bench.text_report import to_csv, to_markdown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zeroi2v_bench.cost_records import CostRecord
     from zeroi2v_bench.records import RunRecord
 
 SUFFIX = {"markdown": ".md", "csv": ".csv", "html": ".html"}
@@ -74,6 +76,7 @@ def report_command(
     picture: Path | None,
 ) -> None:
     """Print the tables that the records under --results give, beside the published figures."""
+    costs = read_costs(results)
     records = read_records(results)
     records = [
         record
@@ -85,7 +88,7 @@ def report_command(
     if classes:
         click.echo(one_run(classes, records, results, picture), nl=False)
         return
-    tables = build_tables(names, records)
+    tables = build_tables(names, records, costs)
     write(tables, records, fmt, output)
 
 
@@ -98,11 +101,21 @@ def read_records(results: Sequence[Path]) -> list[RunRecord]:
     return kept
 
 
+def read_costs(results: Sequence[Path]) -> list[CostRecord]:
+    """All cost measurements; files that cannot be read are said on stderr."""
+    costs, problems = load_costs(results)
+    for line in problems:
+        click.echo(f"left out: {line}", err=True)
+    return costs
+
+
 def _fits(value: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
 
 
-def build_tables(names: Sequence[str], records: Sequence[RunRecord]) -> list[Table]:
+def build_tables(
+    names: Sequence[str], records: Sequence[RunRecord], costs: Sequence[CostRecord]
+) -> list[Table]:
     """The tables asked for, or all with something measured; a broken one is said on stderr.
 
     Raises:
@@ -111,7 +124,7 @@ def build_tables(names: Sequence[str], records: Sequence[RunRecord]) -> list[Tab
     tables, problems = [], []
     for name in names or table_names():
         try:
-            tables.append(build_table(name, records, only_measured_datasets=not names))
+            tables.append(build_table(name, records, costs, only_measured_datasets=not names))
         except TableError as error:
             problems.append(error)
             click.echo(f"left out: {error}", err=True)
