@@ -188,9 +188,12 @@ class Protocol(Frozen):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of every field that can move a number, whatever the method or the seed."""
+        """SHA-256 of every field that can move a number, whatever the method or the seed.
+
+        Fields at their default stay out, so that a new field leaves old hashes as they are.
+        """
         about = {"description", "recipe", "seeds", "backbone", "methods", "default_methods"}
-        values = self.model_dump(mode="json", exclude=about)
+        values = self.model_dump(mode="json", exclude=about, exclude_defaults=True)
         return fingerprint([json.dumps(values, sort_keys=True, separators=(",", ":"))])
 
     def spec_of(self, label: str) -> MethodSpec:
