@@ -1,7 +1,8 @@
 """How much damage to a video file is noticed: flip bytes at random, decode, compare.
 
-Each clip is damaged with 1, 8, 64 or 512 flipped bytes, the same number of times each, and decoded
-in a process of its own kind that is killed when it does not answer. Prints a Markdown table.
+Each clip is damaged with 1, 8, 64 or 512 changed bytes, equally often, and decoded in a process
+that is killed when it does not answer. Prints a Markdown table; a cell counts the four numbers of
+bytes apart.
 
     python benchmarks/decode_damage.py                 # 100 mutations of four synthetic clips
     python benchmarks/decode_damage.py --clip real.avi # of a file of your own
@@ -107,18 +108,19 @@ class KillableWorker:
             return "hang" if isinstance(error, TimeoutError) else "crash"
 
 
-def measure(path: Path, mutations: int, worker: KillableWorker) -> Counter[str]:
-    """Outcomes of that many mutations of one clip."""
+def measure(path: Path, mutations: int, worker: KillableWorker) -> Counter[tuple[str, int]]:
+    """How often each outcome came of each number of flipped bytes."""
     clean, info = decode_all(path)
     if info.damaged:
         raise SystemExit(f"{path} is damaged to begin with: {info.damage}")
     data, rng = path.read_bytes(), np.random.default_rng(SEED)
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, int]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         damaged = Path(folder) / f"damaged{path.suffix}"
         for number in range(mutations):
-            damaged.write_bytes(mutated(data, FLIPS[number % len(FLIPS)], rng))
-            counts[worker.outcome(damaged, clean)] += 1
+            flips = FLIPS[number % len(FLIPS)]
+            damaged.write_bytes(mutated(data, flips, rng))
+            counts[worker.outcome(damaged, clean), flips] += 1
     return counts
 
 
@@ -138,7 +140,8 @@ def main() -> None:
             encode(clips[name], codec, options, scene(60, 240, 320))
         for name, path in clips.items():
             counts = measure(path, arguments.mutations, worker)
-            print(f"| {name} | {' | '.join(str(counts[kind]) for kind in OUTCOMES)} |", flush=True)
+            cells = [" + ".join(str(counts[kind, flips]) for flips in FLIPS) for kind in OUTCOMES]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class FileReader:
         self._decoder = _decoder(stream)
         self._first: Any = None
         self._count = self._corrupt = 0
-        self._end_s = 0.0
+        self._end = 0
         self._failures: list[str] = []
 
     def __iter__(self) -> Iterator[Any]:
@@ -88,12 +88,11 @@ class FileReader:
             self._failures.append(f"unreadable after frame {self._count}: {_reason(error)}")
 
     def _note(self, frame: Any) -> None:
-        self._first = self._first or frame
+        self._first = frame if self._first is None else self._first
         self._count += 1
         self._corrupt += frame.is_corrupt
         if frame.pts is not None:
-            end_s = float((frame.pts + (frame.duration or 0)) * self._stream.time_base)
-            self._end_s = max(self._end_s, end_s)
+            self._end = max(self._end, frame.pts + (frame.duration or 0))
 
     @property
     def container_format(self) -> str:
@@ -161,9 +160,10 @@ class FileReader:
         rate = self._stream.guessed_rate or self._stream.average_rate
         if promised_s is None or not rate or not self._count:
             return []
-        if self._end_s + _FRAMES_MAY_MISS / float(rate) >= promised_s:
+        end_s = float(self._end * self._stream.time_base)
+        if end_s + _FRAMES_MAY_MISS / float(rate) >= promised_s:
             return []
-        return [f"ends at {self._end_s:.2f} s, but the file promises {promised_s:.2f} s"]
+        return [f"ends at {end_s:.2f} s, but the file promises {promised_s:.2f} s"]
 
     def _promised_s(self) -> float | None:
         """Duration of the video stream by the header; of the file where it is the one stream.
