@@ -80,11 +80,15 @@ def test_files_on_which_a_decoder_is_known_to_be_wrong_are_refused(decoder, tmp_
         decode_frames(avi, [0], decoder=decoder)
 
 
-def test_decord_is_refused_for_hevc_and_for_cut_files(clip, tmp_path):
-    options = {"x265-params": "log-level=none"}
-    hevc = write_clip(tmp_path / "hevc.mp4", "libx265", frames=5, options=options)
-    cut = write_cut(clip, tmp_path / "cut.mp4", first=3)
-    for path in (hevc, cut):
+def test_decord_is_refused_for_hevc_cut_files_and_open_groups_of_pictures(clip, tmp_path):
+    hevc = {"x265-params": "log-level=none"}
+    open_groups = {"x264-params": "open-gop=1:keyint=8:bframes=3"}
+    paths = [
+        write_clip(tmp_path / "hevc.mp4", "libx265", frames=5, options=hevc),
+        write_clip(tmp_path / "open.mp4", options=open_groups),
+        write_cut(clip, tmp_path / "cut.mp4", first=3),
+    ]
+    for path in paths:
         with pytest.raises(DecodeError, match="decord returns wrong frames for"):
             decode_frames(path, [0], decoder="decord")
 

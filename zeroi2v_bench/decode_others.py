@@ -1,8 +1,8 @@
 """Decoders that seek: faster on long clips, and refused where they return other frames.
 
 Each is imported when it is asked for. Which files they fail on was measured against decoding in
-order: decord on AVI with B-frames, HEVC, AV1 and files with an edit list; torchcodec on AVI and
-wherever time stamps are missing.
+order: decord on AVI with B-frames, HEVC, AV1, open groups of pictures and files with an edit list;
+torchcodec on AVI and wherever time stamps are missing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Packets:
         count: Packets with data, of the video stream.
         hidden: Packets that an edit list hides.
         untimed: Packets without a presentation time.
+        leading: Packets shown before the key frame that they follow: groups of pictures are open.
     """
 
     container: str
@@ -37,6 +38,7 @@ class Packets:
     count: int
     hidden: int
     untimed: int
+    leading: int
 
 
 def read_decord(path: Path, wanted: np.ndarray) -> np.ndarray:
@@ -48,8 +50,9 @@ def read_decord(path: Path, wanted: np.ndarray) -> np.ndarray:
     packets = _packets(path)
     if packets.container == "avi" or packets.codec in {"hevc", "av1"}:
         raise _refused(path, "decord", f"{packets.codec} in {packets.container}")
-    if packets.hidden:
-        raise _refused(path, "decord", "a file cut by an edit list")
+    if packets.hidden or packets.leading:
+        what = "a file cut by an edit list" if packets.hidden else "open groups of pictures"
+        raise _refused(path, "decord", what)
     decord = _imported(path, "decord")
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
@@ -93,7 +96,18 @@ def _packets(path: Path) -> Packets:
             count=len(packets),
             hidden=sum(packet.is_discard for packet in packets),
             untimed=sum(packet.pts is None for packet in packets),
+            leading=_leading(packets),
         )
+
+
+def _leading(packets: list[Any]) -> int:
+    count, key_time = 0, None
+    for packet in packets:
+        if packet.is_keyframe:
+            key_time = packet.pts
+        elif None not in (packet.pts, key_time):
+            count += packet.pts < key_time
+    return count
 
 
 def _imported(path: Path, module: str) -> Any:
