@@ -21,8 +21,8 @@ _OPEN_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,avi,matroska,asf,flv,mpeg,mpegts,ogg",
 }
-# Both VP9 decoders give the same frames; libvpx alone checks where the data of a frame end, and so
-# notices nearly all random damage, of which FFmpeg's own decoder passes over about a third.
+# Both VP9 decoders give the same frames, but libvpx notices nearly all random damage, much of which
+# FFmpeg's own decoder passes over.
 _STRICT_DECODERS = {"vp9": "libvpx-vp9"}
 # A clip is short if it ends more than this many frames before the time that its header promises.
 _FRAMES_MAY_MISS = 4
@@ -65,7 +65,7 @@ class FileReader:
         self._decoder = _decoder(stream)
         self._first: Any = None
         self._count = self._corrupt = 0
-        self._end = 0
+        self._end: int | None = None
         self._failures: list[str] = []
 
     def __iter__(self) -> Iterator[Any]:
@@ -74,7 +74,9 @@ class FileReader:
             try:
                 frames = self._decoder.decode(packet)
             except av.error.FFmpegError as error:
-                self._failures.append(f"frame {self._count}: {_reason(error)}")
+                self._failures.append(
+                    f"undecodable packet after {self._count} frames: {_reason(error)}"
+                )
                 continue
             for frame in frames:
                 self._note(frame)
@@ -85,14 +87,15 @@ class FileReader:
         try:
             yield from self._container.demux(self._stream)
         except av.error.FFmpegError as error:
-            self._failures.append(f"unreadable after frame {self._count}: {_reason(error)}")
+            self._failures.append(f"unreadable after {self._count} frames: {_reason(error)}")
 
     def _note(self, frame: Any) -> None:
         self._first = frame if self._first is None else self._first
         self._count += 1
         self._corrupt += frame.is_corrupt
         if frame.pts is not None:
-            self._end = max(self._end, frame.pts + (frame.duration or 0))
+            end = frame.pts + (frame.duration or 0)
+            self._end = end if self._end is None else max(self._end, end)
 
     @property
     def container_format(self) -> str:
@@ -138,7 +141,7 @@ class FileReader:
 
     def _damage(self) -> str:
         short = self._missing_end()
-        corrupt = [f"{self._corrupt} corrupt frames"] if self._corrupt else []
+        corrupt = [f"corrupt frames or packets: {self._corrupt}"] if self._corrupt else []
         lines = [f"{name}: {' '.join(text.split())}" for _, name, text in self._own_lines()]
         found = [*short, *corrupt, *dict.fromkeys([*self._failures, *lines])]
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -158,7 +161,7 @@ class FileReader:
     def _missing_end(self) -> list[str]:
         promised_s = self._promised_s()
         rate = self._stream.guessed_rate or self._stream.average_rate
-        if promised_s is None or not rate or not self._count:
+        if promised_s is None or not rate or self._end is None:
             return []
         end_s = float(self._end * self._stream.time_base)
         if end_s + _FRAMES_MAY_MISS / float(rate) >= promised_s:

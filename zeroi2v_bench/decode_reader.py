@@ -61,4 +61,5 @@ def scaled_down(width: int, height: int, short_side: int | None) -> tuple[int, i
     shorter = min(width, height)
     if short_side is None or shorter <= short_side:
         return width, height
-    return int(width * short_side / shorter), int(height * short_side / shorter)
+    scale = short_side / shorter
+    return int(width * scale + 0.5), int(height * scale + 0.5)
