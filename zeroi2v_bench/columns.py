@@ -104,7 +104,7 @@ COLUMNS: dict[str, Column] = {
     "top1": Column("top-1 (%)", _decimals(1), lambda r: r.accuracy.top1),
     "top5": Column("top-5 (%)", _decimals(1), lambda r: r.accuracy.top5),
     "wilson": Column("top-1, 95 % Wilson interval", read=_wilson),
-    "coverage": Column("clips evaluated/expected", read=_coverage, usual=_is_complete),
+    "coverage": Column("clips evaluated / expected", read=_coverage, usual=_is_complete),
     "tunable_params": Column(
         "tunable parameters", _thousands, lambda r: r.efficiency.tunable_params
     ),
@@ -176,7 +176,7 @@ MEASURED: dict[str, Column] = {
     "sd": Column("standard deviation", _decimals(1), lambda m: m.spread()),
     "interval": Column("95 % t-interval", read=lambda m: show_interval(m.interval())),
     "seeds": Column("seeds", str, _behind("seeds")),
-    "coverage": Column("clips evaluated/expected", read=_behind("coverage")),
+    "coverage": Column("clips evaluated / expected", read=_behind("coverage")),
     "selection": Column("selection", read=_behind("selection")),
     "protocol": Column("protocol", read=_behind("protocol")),
     "recipe": Column("recipe", read=_behind("recipe")),

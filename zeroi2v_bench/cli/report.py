@@ -88,8 +88,16 @@ def report_command(
     if classes:
         click.echo(one_run(classes, records, results, picture), nl=False)
         return
+    if fmt == "html":
+        names = names or tuple(table_names())
     tables = build_tables(names, records, costs)
-    write(tables, records, fmt, output)
+    if fmt == "html":
+        from zeroi2v_bench.html_report import html_page
+
+        texts = {"report": html_page([t for t in tables if len(t.frame)], records, costs)}
+    else:
+        texts = {table.name: _text(table, records, fmt) for table in tables}
+    write(texts, fmt, output)
 
 
 def read_records(results: Sequence[Path]) -> list[RunRecord]:
@@ -133,9 +141,8 @@ def build_tables(
     return tables if names else [t for t in tables if t.num_measured and not t.on_request]
 
 
-def write(tables: list[Table], records: list[RunRecord], fmt: str, output: Path | None) -> None:
+def write(texts: dict[str, str], fmt: str, output: Path | None) -> None:
     """Print, or write one file, or one file per table into a folder."""
-    texts = {table.name: _text(table, records, fmt) for table in tables}
     if output is None:
         click.echo("\n".join(texts.values()), nl=False)
     elif output.is_dir() or not output.suffix:

@@ -1,0 +1,157 @@
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic_records import record
+from test_cost_cases import ZEROI2V, costs
+
+from zeroi2v_bench.html_report import flatten, html_page
+from zeroi2v_bench.markup import Markup, join, tag
+from zeroi2v_bench.published import table_names
+from zeroi2v_bench.tables import build_table
+
+HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(2)> "'></td></svg>&amp;"""
+
+
+class Elements(HTMLParser):
+    """Every element and attribute that a browser would see."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parsed(page):
+    elements = Elements()
+    elements.feed(page)
+    return elements
+
+
+def page_of(runs, measured=()):
+    tables = [build_table(name, runs, measured) for name in table_names()]
+    return html_page([t for t in tables if len(t.frame)], runs, measured)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    few = [
+        record(
+            shots=k,
+            seed=s,
+            protocol=f"fewshot_digits_{k}shot",
+            splits_fingerprint=str(s) * 64,
+            **{"accuracy.top1": 40.0 + k + s},
+        )
+        for k in (4, 8)
+        for s in (0, 1, 2)
+    ]
+    return [record(), record(method="linear_probe", module="linear_probe"), *few]
+
+
+@pytest.fixture(scope="module")
+def page(runs):
+    return page_of(runs, [costs(*ZEROI2V)])
+
+
+def test_the_page_loads_nothing_from_anywhere(page):
+    elements = parsed(page)
+    links = [v for _, name, v in elements.attributes if name in {"src", "href", "action", "data"}]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert not {"link", "iframe", "object", "embed", "base", "img"} & set(elements.tags)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_page_has_one_script_and_the_policy_names_its_hash(page):
+    assert parsed(page).tags.count("script") == 1
+    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/=]{44}'", page)
+
+
+def test_every_paper_row_stands_on_the_page_with_its_source(page):
+    text = " ".join(parsed(page).text)
+    for row in ("ActionCLIP", "VideoPrompt", "MViTv2-L(312)", "Rc=1/6 HR KV (STDHA)"):
+        assert row in text
+    assert text.count("ZeroI2V arXiv v1 Table 3") == 20
+
+
+def test_links_lead_to_elements_that_exist_and_ids_are_unique(page):
+    elements = parsed(page)
+    ids = [value for _, name, value in elements.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    targets = {value[1:] for _, name, value in elements.attributes if name == "href"}
+    assert targets <= set(ids)
+
+
+def test_a_hostile_record_stays_text():
+    hostile = record(
+        method=HOSTILE,
+        decoder=HOSTILE,
+        class_names=[HOSTILE, "b"],
+        notes=[HOSTILE],
+        **{"backbone.spec": HOSTILE, "environment.device": HOSTILE},
+    )
+    clean = parsed(page_of([record(method="a"), record(method="b")]))
+    attacked = parsed(page_of([record(method="a"), hostile]))
+    assert "img" not in attacked.tags
+    assert attacked.tags.count("script") == 1
+    assert not [name for _, name, _ in attacked.attributes if name.startswith("on")]
+    assert any(HOSTILE in text for text in attacked.text)
+    assert set(attacked.tags) == set(clean.tags)
+
+
+def test_the_same_records_make_the_same_page(runs, page):
+    assert page_of(runs, [costs(*ZEROI2V)]) == page
+
+
+def test_published_marks_are_hollow_and_measured_ones_solid(page):
+    assert 'class="mark published' in page
+    assert 'class="mark measured' in page
+    assert 'class="bar published' in page
+
+
+def test_markup_escapes_text_and_attributes_but_not_markup():
+    assert tag("b", "<&>", title='"') == '<b title="&quot;">&lt;&amp;&gt;</b>'
+    assert tag("p", tag("i", "x"), None, hidden=True, id=None) == "<p hidden><i>x</i></p>"
+    assert join("<", Markup("<br>")) == "&lt;<br>"
+
+
+def test_flattened_values_keep_short_lists_and_count_long_ones():
+    value = {"a": {"b": [1, 2]}, "c": list(range(50)), "d": None, "e": [{"f": 1}]}
+    assert flatten(value) == [("a.b", "1, 2"), ("c", "50 values"), ("d", ""), ("e.0.f", "1")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1400, 1200), (390, 844)])
+def test_a_browser_shows_the_page_without_a_horizontal_scroll_bar(page, tmp_path, width, height):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium")
+    probe = (
+        "<script>addEventListener('load', () => document.title ="
+        " document.documentElement.scrollWidth <= innerWidth ? 'fits' : 'too wide')</script>"
+    )
+    # The probe is no part of the page; without the policy it may run.
+    shown = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', probe, page)
+    path = tmp_path / "report.html"
+    path.write_text(shown, encoding="utf-8")
+    picture = Path(os.environ.get("ZEROI2V_BENCH_SCREENSHOTS", tmp_path)) / f"report_{width}.png"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},{height}"]
+    run = subprocess.run(
+        [browser, *options, f"--screenshot={picture}", path.as_uri()], capture_output=True
+    )
+    assert run.returncode == 0
+    assert picture.stat().st_size > 10_000
+    dom = subprocess.run([browser, *options, "--dump-dom", path.as_uri()], capture_output=True)
+    assert b"<title>fits</title>" in dom.stdout
