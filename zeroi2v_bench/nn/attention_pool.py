@@ -29,7 +29,7 @@ class AttentionPool(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """(B*T, N, D) -> (B*T, D)."""
         heads = (self.num_heads, -1)
-        query = self.q(self.latent).expand(len(patches), 1, -1).unflatten(-1, heads)
+        query = self.q(self.latent).expand(patches.shape[0], 1, -1).unflatten(-1, heads)
         key, value = self.kv(patches).unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)
         read = F.scaled_dot_product_attention(query.transpose(1, 2), key, value)
         pooled: Tensor = self.proj(read.transpose(1, 2).flatten(1))

@@ -132,7 +132,7 @@ class VideoViT(nn.Module):
         frames = video.transpose(1, 2).flatten(0, 1)  # (B*T, C, H, W)
         tokens = self.patch_embed(frames).flatten(2).transpose(1, 2)  # (B*T, patches, D)
         prefix = [
-            token.to(tokens.dtype).view(1, -1, token.shape[-1]).expand(len(tokens), -1, -1)
+            token.to(tokens.dtype).view(1, -1, token.shape[-1]).expand(tokens.shape[0], -1, -1)
             for token in (self.class_token, self.register_tokens)
             if token is not None
         ]
