@@ -4,8 +4,10 @@ Files of one tree are hard links to a few encoded clips, so a tree of thousands 
 """
 
 import csv
+import gzip
 import json
 import os
+import tarfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -188,4 +190,38 @@ def mmaction_tree(root: Path, lists: dict) -> Path:
             paths.append(root / f"videos_{side}" / name)
         (root / f"kinetics400_{side}_list_videos.txt").write_text("".join(lines))
     fill(paths, root / ".pool")
+    return root
+
+
+def text_of(path: Path) -> str:
+    """The text of a list file of the reference data, compressed or not."""
+    raw = path.read_bytes()
+    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+
+
+def official_hmdb51(root: Path, reference: Path) -> Path:
+    """Every official name of HMDB51 with the official lists."""
+    archive = next((reference / "splits" / "hmdb51_from_text4vis").glob("*.tar.gz"))
+    with tarfile.open(archive) as tar:
+        tar.extractall(root, filter="data")
+    names = {
+        f"{file.name.rpartition('_test_split')[0]}/{line.split()[0]}"
+        for file in (root / "testTrainMulti_7030_splits").iterdir()
+        for line in file.read_text().splitlines()
+    }
+    assert len(names) == 6766
+    fill([root / "videos" / name for name in sorted(names)], root / ".pool")
+    return root
+
+
+def official_ucf101(root: Path, reference: Path) -> Path:
+    """Every official name of UCF101 with the official lists."""
+    folder = root / "ucfTrainTestlist"
+    folder.mkdir()
+    for path in (reference / "splits" / "ucfTrainTestlist").iterdir():
+        (folder / path.name.removesuffix(".gz")).write_text(text_of(path), newline="")
+    lists = [text_of(folder / f"{side}list01.txt") for side in ("train", "test")]
+    files = [line.split()[0] for text in lists for line in text.splitlines()]
+    assert len(files) == 13_320
+    fill([root / "UCF-101" / file for file in files], root / ".pool")
     return root

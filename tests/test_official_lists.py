@@ -1,8 +1,6 @@
 """Known counts and orders, on the real lists where they are at hand."""
 
 import csv
-import gzip
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -17,45 +15,20 @@ pytestmark = pytest.mark.data
 SHOTS = (2, 4, 8, 16)
 
 
-def text_of(path: Path) -> str:
-    raw = path.read_bytes()
-    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-
-
 @pytest.fixture(scope="module")
 def hmdb(reference_data, tmp_path_factory):
-    """Every official name, as a real small file."""
-    root = tmp_path_factory.mktemp("hmdb")
-    archive = next((reference_data / "splits" / "hmdb51_from_text4vis").glob("*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        tar.extractall(root, filter="data")
-    names = {
-        (file.name.rpartition("_test_split")[0], line.split()[0])
-        for file in (root / "testTrainMulti_7030_splits").iterdir()
-        for line in file.read_text().splitlines()
-    }
-    trees.fill([root / "videos" / cls / name for cls, name in sorted(names)], root / ".pool")
-    assert len(names) == 6766
-    return root
+    return trees.official_hmdb51(tmp_path_factory.mktemp("hmdb"), reference_data)
 
 
 @pytest.fixture(scope="module")
 def ucf(reference_data, tmp_path_factory):
-    root = tmp_path_factory.mktemp("ucf")
-    (root / "ucfTrainTestlist").mkdir()
-    for path in (reference_data / "splits" / "ucfTrainTestlist").iterdir():
-        target = root / "ucfTrainTestlist" / path.name.removesuffix(".gz")
-        target.write_text(text_of(path), newline="")
-    lists = [text_of(root / f"ucfTrainTestlist/{side}list01.txt") for side in ("train", "test")]
-    files = [line.split()[0] for text in lists for line in text.splitlines()]
-    trees.fill([root / "UCF-101" / file for file in files], root / ".pool")
-    return root
+    return trees.official_ucf101(tmp_path_factory.mktemp("ucf"), reference_data)
 
 
 def published(reference_data, folder, name, root):
     """A published list, copied into the data root."""
     source = reference_data / "splits" / "vifi_clip" / folder / name
-    (root / source.name.removesuffix(".gz")).write_text(text_of(source))
+    (root / source.name.removesuffix(".gz")).write_text(trees.text_of(source))
     return source.name.removesuffix(".gz")
 
 
@@ -117,7 +90,7 @@ def test_class_orders_are_those_of_the_published_label_maps(hmdb, ucf, reference
 
 def test_ssv2_validation_has_24777_clips_and_flip_pairs_fit_the_names(reference_data, tmp_path):
     splits = reference_data / "splits" / "vifi_clip"
-    text = text_of(splits / "ssv2_splits" / "validation.txt.gz")
+    text = trees.text_of(splits / "ssv2_splits" / "validation.txt.gz")
     clips = [(i.removesuffix(".webm"), int(k)) for i, k in map(str.split, text.splitlines())]
     with (splits / "labels" / "ssv2_labels.csv").open() as file:
         names = [row["name"] for row in csv.DictReader(file)]
