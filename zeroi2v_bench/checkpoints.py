@@ -23,6 +23,7 @@ from zeroi2v_bench.methods.base import Recipe, adapt
 from zeroi2v_bench.nn.key_names import load_renamed
 from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
 from zeroi2v_bench.records import BackboneInfo, write_atomically
+from zeroi2v_bench.registry import names
 from zeroi2v_bench.types import Task
 from zeroi2v_bench.weights_file import read_weights
 
@@ -87,7 +88,10 @@ def _read_header(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: not written by save_model; a published checkpoint is read by load_official"
         )
-    header = json.loads(text)
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: damaged description of the model: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(f"{path}: unknown format; this version reads format {FORMAT}")
     return header
@@ -98,6 +102,10 @@ def _parse_header(header: dict[str, Any]) -> tuple[ViTConfig, Recipe | None]:
     vit = ViTConfig(**{**shape, "mean": tuple(shape["mean"]), "std": tuple(shape["std"])})
     if recipe is None:
         return vit, None
+    if recipe["method"] not in names("methods"):  # a dotted name in a file could import anything
+        raise CheckpointError(
+            f"its method {recipe['method']!r} is none of {', '.join(names('methods'))}"
+        )
     return vit, Recipe(**{**recipe, "class_names": tuple(recipe["class_names"])})
 
 
