@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from zeroi2v_bench.errors import RecordError
-from zeroi2v_bench.protocol import Frozen
 from zeroi2v_bench.records import (
     COSTS,
     BackboneInfo,
@@ -14,6 +13,7 @@ from zeroi2v_bench.records import (
     read_as,
     write_once,
 )
+from zeroi2v_bench.strict import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from zeroi2v_bench.errors import ProtocolError, UnknownNameError
-from zeroi2v_bench.strict import Frozen as Frozen
-from zeroi2v_bench.strict import Positive as Positive
-from zeroi2v_bench.strict import Share as Share
-from zeroi2v_bench.strict import first_problem as first_problem
-from zeroi2v_bench.strict import parse_yaml
+from zeroi2v_bench.strict import Frozen, Positive, Share, first_problem, parse_yaml
 from zeroi2v_bench.types import fingerprint
 
 if TYPE_CHECKING:
@@ -258,17 +254,13 @@ def read_protocol(path: Path) -> Protocol:
             is not the file's.
     """
     try:
-        data = parse_yaml(path.read_text(encoding="utf-8"))
+        protocol = Protocol.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ProtocolError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ProtocolError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ProtocolError(f"{path}: a protocol is a mapping, not {type(data).__name__}")
-    try:
-        protocol = Protocol.model_validate(data)
     except ValidationError as error:
         raise ProtocolError(f"{path}: {first_problem(error)}") from error
+    except ValueError as error:
+        raise ProtocolError(f"{path}: not valid YAML: {error}") from error
     if protocol.name != path.stem:
         raise ProtocolError(f"{path}: name is {protocol.name!r}; it must be the file's name")
     return protocol
@@ -286,7 +278,9 @@ def override(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
     """
     if not changes:
         return protocol
-    data = protocol.model_dump(mode="python")
+    data = {**protocol.model_dump(mode="python"), "recipe": "ours"}
+    for row in data["methods"].values():
+        row["recipe"] = None
     for dotted, value in changes.items():
         *parents, leaf = dotted.split(".")
         node: Any = data
@@ -298,9 +292,6 @@ def override(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
             raise ProtocolError(f"{dotted} cannot be overridden")
         node[leaf] = value
     suffix = ",".join(f"{key}={value}" for key, value in changes.items())
-    data["recipe"] = "ours"
-    for row in data["methods"].values():
-        row["recipe"] = None
     data["name"] = f"{protocol.name}+{re.sub(r'[^A-Za-z0-9_.+=,-]', '_', suffix)}"
     try:
         return Protocol.model_validate(data)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from zeroi2v_bench.errors import RecordError
-from zeroi2v_bench.protocol import Frozen, first_problem
+from zeroi2v_bench.strict import Frozen, first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

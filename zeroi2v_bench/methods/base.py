@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from zeroi2v_bench.errors import ProtocolError
-from zeroi2v_bench.protocol import Frozen, first_problem
 from zeroi2v_bench.registry import lookup
+from zeroi2v_bench.strict import Frozen, first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

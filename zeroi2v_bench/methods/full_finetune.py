@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.methods.base import add_head, add_temporal_embedding, frozen_copy
-from zeroi2v_bench.protocol import Frozen, Share
+from zeroi2v_bench.strict import Frozen, Share
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import Backbone

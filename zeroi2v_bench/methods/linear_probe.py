@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.methods.base import add_head, frozen_copy
-from zeroi2v_bench.protocol import Frozen
+from zeroi2v_bench.strict import Frozen
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import Backbone

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 
 from zeroi2v_bench.errors import ProtocolError
 from zeroi2v_bench.methods.base import add_head, frozen_copy
-from zeroi2v_bench.protocol import Frozen, Positive, Share
+from zeroi2v_bench.strict import Frozen, Positive, Share
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import Backbone

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from zeroi2v_bench.errors import BackboneError
 from zeroi2v_bench.methods.base import frozen_copy
-from zeroi2v_bench.protocol import Frozen
+from zeroi2v_bench.strict import Frozen
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import Backbone

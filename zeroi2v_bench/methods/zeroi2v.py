@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from zeroi2v_bench.errors import ProtocolError
 from zeroi2v_bench.methods.base import add_head, add_temporal_embedding, frozen_copy
-from zeroi2v_bench.protocol import Frozen, Share
+from zeroi2v_bench.strict import Frozen, Share
 
 if TYPE_CHECKING:
     from torch import nn
