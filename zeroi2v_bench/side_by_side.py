@@ -149,9 +149,11 @@ def time_models(contest: SideBySide, plain: Sequence[int]) -> list[Timing]:
     plan, report = contest.plan, contest.report
     report("latency of one video")
     latency = contest.seconds([1] * len(plain), plan.rounds)
-    report(f"throughput at {plan.batch} videos")
     fixed = [plan.batch] * len(plain)
-    at_fixed = contest.seconds(fixed, THROUGHPUT_ROUNDS)
+    at_fixed = latency  # which is that of a batch of one
+    if plan.batch > 1:
+        report(f"throughput at {plan.batch} videos")
+        at_fixed = contest.seconds(fixed, THROUGHPUT_ROUNDS)
     best = contest.best_batches()
     if best != fixed:
         report(f"throughput at up to {max(best)} videos")
