@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from zeroi2v_bench.backbones.base import load_backbone
 from zeroi2v_bench.evaluation import accuracy_of
+from zeroi2v_bench.execution import IN_THIS_PROCESS
 from zeroi2v_bench.protocol import load_protocol, override
 from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.recording import Job
@@ -51,8 +52,7 @@ def main() -> None:
                 backbone=load_backbone("digits", image_size=32),
                 splits=inner,
                 reader=reader,
-                device="cpu",
-                workers=0,
+                execution=IN_THIS_PROCESS,
                 report=lambda line: None,
             )
             model = adapt_to_task(job)

@@ -40,5 +40,9 @@ class TrainError(BenchError):
     """Training that cannot go on, such as a loss that is not finite."""
 
 
+class Interrupted(BenchError):
+    """A run that was asked to stop, by SIGTERM or Ctrl-C; what follows it is not begun."""
+
+
 class RecordError(BenchError):
     """A run record that is damaged, unknown or cannot be written."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from zeroi2v_bench.distributed import group_size, rank
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.reader_watch import CLIP_LIMIT_S, ReadingBoard, start_worker
 from zeroi2v_bench.sampling import test_indices, train_indices
 from zeroi2v_bench.transforms import test_views, train_view
 
@@ -64,7 +66,9 @@ class ClipViews(Dataset[Sample]):
         image_size: int,
         seed: int | None,
         flip_pairs: Mapping[int, int],
+        workers: int,
     ) -> None:
+        self.board = ReadingBoard(workers)
         self.clips = clips
         self.protocol = protocol
         self.reader = reader
@@ -81,9 +85,10 @@ class ClipViews(Dataset[Sample]):
         epoch, row = key
         clip = self.clips[row]
         try:
-            if self.seed is None:
-                return self._test_sample(row, clip)
-            return self._train_sample(row, clip, np.random.default_rng([self.seed, epoch, row]))
+            with self.board.reading(row):
+                if self.seed is None:
+                    return self._test_sample(row, clip)
+                return self._train_sample(row, clip, np.random.default_rng([self.seed, epoch, row]))
         except DecodeError as error:
             return Sample(row, clip.label, None, f"unreadable: {error}")
 
@@ -111,26 +116,78 @@ class ClipViews(Dataset[Sample]):
         return Sample(row, clip.label, video, "damaged" if damaged else "ok")
 
 
-class EpochBatches(Sampler[list[Key]]):
-    """Batches of (epoch, row); shuffled by seed and epoch, or in order where seed is None."""
+class EvalBatches(Sampler[list[Key]]):
+    """All clips in order; of W processes, number r takes batches r, r + W, ...; nothing is padded.
 
-    def __init__(self, num_clips: int, batch_size: int, seed: int | None) -> None:
+    The batches are the same ones with any number of processes, and so are their scores.
+    """
+
+    def __init__(self, num_clips: int, batch_size: int, *, divided: bool) -> None:
+        starts = range(0, num_clips, batch_size)
+        if divided:
+            starts = starts[rank() :: group_size()]
+        self.batches = [
+            [(0, row) for row in range(start, min(start + batch_size, num_clips))]
+            for start in starts
+        ]
+
+    def __len__(self) -> int:
+        """Batches of this process."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """The batches of this process."""
+        return iter(self.batches)
+
+
+class TrainBatches(Sampler[list[Key]]):
+    """The global batches of an epoch, dealt to the processes and cut into micro-batches.
+
+    A global batch is one optimiser step. It holds the same clips on any number of processes; the
+    last one of an epoch may be smaller, and none is thrown away. Every process has the same number
+    of micro-batches in a step, of which some may be empty.
+
+    Args:
+        num_clips: Clips of the training set.
+        batch_size: Global, as the protocol says.
+        seed: Shuffles, together with the epoch.
+        micro_batch: Most clips that one process takes at once; None takes its whole share.
+    """
+
+    def __init__(
+        self, num_clips: int, batch_size: int, seed: int, micro_batch: int | None = None
+    ) -> None:
         self.num_clips = num_clips
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
+        self.micro_batch = micro_batch or batch_size
+        self.num_steps = -(-num_clips // batch_size)
+        self.start(0, 0)
+
+    def start(self, epoch: int, step: int) -> None:
+        """Let the next iteration begin with that step of that epoch."""
+        self.epoch, self.first = epoch, step
+        self.rows = np.random.default_rng([self.seed, epoch]).permutation(self.num_clips)
+
+    def batch(self, step: int) -> np.ndarray:
+        """Rows of the global batch of a step."""
+        return self.rows[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def num_micro(self, step: int) -> int:
+        """Micro-batches of every process in a step."""
+        return -(-len(self.batch(step)[:: group_size()]) // self.micro_batch)
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
-        return -(-self.num_clips // self.batch_size)
+        """Micro-batches of this process in a whole epoch."""
+        return sum(self.num_micro(step) for step in range(self.num_steps))
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """The batches of the current epoch."""
-        rows = np.arange(self.num_clips)
-        if self.seed is not None:
-            rows = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_clips)
-        for start in range(0, self.num_clips, self.batch_size):
-            yield [(self.epoch, int(row)) for row in rows[start : start + self.batch_size]]
+        """The micro-batches of this process, from the step that was set on."""
+        for step in range(self.first, self.num_steps):
+            own = self.batch(step)[rank() :: group_size()]
+            for micro in range(self.num_micro(step)):
+                rows = own[micro * self.micro_batch : (micro + 1) * self.micro_batch]
+                yield [(self.epoch, int(row)) for row in rows]
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -153,20 +210,28 @@ def build_loader(
     image_size: int,
     batch_size: int,
     seed: int | None = None,
+    micro_batch: int | None = None,
     flip_pairs: Mapping[int, int] | None = None,
     workers: int = 0,
+    pin_memory: bool = False,
+    divided: bool = True,
 ) -> DataLoader[Sample]:
-    """A loader of `Batch`.
+    """A loader of `Batch`, for `batches_of`.
 
     Args:
         clips: What to read, in the order of the split.
         protocol: Sampling, augmentation and test views.
         reader: Reads frames, from file or cache.
         image_size: Side of the views in pixels.
-        batch_size: Clips per batch; the last batch may be smaller, no clip is left out.
+        batch_size: Clips per batch, over all processes in training; the last batch may be
+            smaller, no clip is left out.
         seed: Draws training views and shuffles; None gives the test views in order.
+        micro_batch: Most clips at once on one process, in training.
         flip_pairs: Label to label under a horizontal flip, for training.
-        workers: Processes that read; 0 reads in this one.
+        workers: Processes that read; 0 reads in this one. They start by fork where the system
+            has it, and open every file themselves.
+        pin_memory: For copies to a CUDA device that overlap its work.
+        divided: Each of several processes reads its share of the test views; else all of them.
     """
     views = ClipViews(
         clips,
@@ -175,12 +240,17 @@ def build_loader(
         image_size=image_size,
         seed=seed,
         flip_pairs=flip_pairs or {},
+        workers=workers,
     )
-    batches = EpochBatches(len(clips), batch_size, seed)
     return DataLoader(
         views,
-        batch_sampler=batches,
+        batch_sampler=EvalBatches(len(clips), batch_size, divided=divided)
+        if seed is None
+        else TrainBatches(len(clips), batch_size, seed, micro_batch),
         num_workers=workers,
         collate_fn=collate,
         persistent_workers=workers > 0,
+        worker_init_fn=start_worker,
+        timeout=CLIP_LIMIT_S if workers else 0,
+        pin_memory=pin_memory,
     )

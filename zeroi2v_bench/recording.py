@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zeroi2v_bench.backbones.base import Backbone
+    from zeroi2v_bench.execution import Execution
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.reader import FrameReader
@@ -37,8 +38,7 @@ class Job:
     backbone: Backbone
     splits: Splits
     reader: FrameReader
-    device: str
-    workers: int
+    execution: Execution
     report: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -46,6 +46,11 @@ class Job:
     def image_size(self) -> int:
         """Side of the views: the backbone's, which is the protocol's unless it has but one."""
         return self.backbone.model.config.image_size
+
+    @property
+    def device(self) -> str:
+        """Where the models are."""
+        return self.execution.device
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:

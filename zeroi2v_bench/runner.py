@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zeroi2v_bench.backbones.base import Backbone, hash_weights, load_backbone
-from zeroi2v_bench.checkpoints import is_saved_model, load_model, save_model
+from zeroi2v_bench.backbones.base import load_backbone
+from zeroi2v_bench.checkpoints import save_model
 from zeroi2v_bench.datasets.base import find_dataset
-from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.evaluation import evaluate
+from zeroi2v_bench.distributed import is_first, require_agreement
+from zeroi2v_bench.evaluation import accuracy_of, evaluate
+from zeroi2v_bench.execution import IN_THIS_PROCESS, Execution, default_workers
+from zeroi2v_bench.faults import clear_faults
 from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt, parse_params
-from zeroi2v_bench.nn.video_vit import VideoViT
-from zeroi2v_bench.official import load_official
+from zeroi2v_bench.probe import fit_head, only_head_trains
 from zeroi2v_bench.reader import FrameReader
+from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.recording import Job, Outcome, key_of, make_record, record_path
 from zeroi2v_bench.records import (
-    BackboneInfo,
     FitReport,
     MergeReport,
     RunRecord,
@@ -29,8 +30,11 @@ from zeroi2v_bench.records import (
     read_record,
     write_predictions,
 )
+from zeroi2v_bench.run_lock import sole_run
 from zeroi2v_bench.splits import load_splits
-from zeroi2v_bench.train import fit, fit_head, only_head_trains
+from zeroi2v_bench.train import fit
+from zeroi2v_bench.train_state import Checkpoint
+from zeroi2v_bench.trained_model import check_fit, load_trained, plain_model_of
 from zeroi2v_bench.transforms import normalise
 from zeroi2v_bench.types import Task
 
@@ -38,12 +42,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from torch.utils.data import DataLoader
+
+    from zeroi2v_bench.loader import Sample
+    from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
+    from zeroi2v_bench.train_events import TrainEvent
     from zeroi2v_bench.types import Clip, Predictions
 
 VERIFIED_CLIPS = 64
 """Test clips on which the logits before and after merging are compared, in float32 and float64."""
-EVAL_BATCH = 64
+EVAL_FRAMES = 512
+"""Frames per batch of test views: as many clips as fit, at least one."""
 
 
 def run(
@@ -57,8 +67,7 @@ def run(
     random_weights: bool = False,
     checkpoint: Path | None = None,
     config: Mapping[str, Any] | None = None,
-    device: str = "cpu",
-    workers: int = 0,
+    execution: Execution = IN_THIS_PROCESS,
     reader: FrameReader | None = None,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -76,15 +85,14 @@ def run(
         checkpoint: A trained model, published or saved by this package, to evaluate instead of
             training one.
         config: For a published checkpoint, what its file does not say; see `load_official`.
-        device: "cpu", "cuda" or "cuda:N".
-        workers: Processes that read clips.
+        execution: Devices, processes and checkpoints.
         reader: Reads frames; share one between runs on the same clips.
         force: Run again even if the same run is recorded.
         report: Called with a line for every step.
 
     Raises:
         BenchError: Bad input, a training that fails, or a merge past tolerance. Nothing is
-            recorded then.
+            recorded then; a training that was begun goes on from its checkpoint next time.
     """
     seed = protocol.seeds[0] if seed is None else seed
     parse_params(protocol.module_of(method), protocol.spec_of(method).params)
@@ -101,81 +109,58 @@ def run(
         backbone=source,
         splits=load_splits(protocol, data_root, seed),
         reader=reader or FrameReader(),
-        device=device,
-        workers=workers,
+        execution=execution,
         report=report,
     )
     key = key_of(job)
+    require_agreement(key)
     path = record_path(job, key, results)
-    if path.is_file() and not force:
-        report(f"already recorded: {path}")
-        return read_record(path)
+    with sole_run(path), clear_faults():
+        if path.is_file() and not force:
+            report(f"already recorded: {path}")
+            return read_record(path)
+        while path.exists():  # forced: the earlier record stays
+            path = path.with_name(f"{path.stem}+.json")
+        return perform(job, key, path, trained)
+
+
+def perform(job: Job, key: str, path: Path, trained: VideoViT | None) -> RunRecord:
+    """Do what is not recorded yet, and write the record last; only the first process writes."""
     started = time.perf_counter()
+    checkpoint = checkpoint_of(job, key, path)
     if trained is not None:
         check_fit(job, trained)
-        model, fitted = trained.to(device), FitReport(solver="none")
+        model, fitted = trained.to(job.device), FitReport(solver="none")
     else:
         model = adapt_to_task(job)
         with job.timed("fit"):
-            fitted = train(job, model)
+            fitted = train(job, model, checkpoint)
     merged = None if refusal(model) or not count_adapted(model) else merge(model)
     with job.timed("evaluate"):
         predictions = predict(job, [model] if merged is None else [model, merged])
     with job.timed("verify"):
         checked = None if merged is None else check_merge(job, model, merged, predictions)
     job.seconds["total"] = round(time.perf_counter() - started, 2)
-    while path.exists():  # forced: the earlier record stays
-        path = path.with_name(f"{path.stem}+.json")
     outcome = Outcome(
         model=model, merged=merged, fitted=fitted, checked=checked, predictions=predictions
     )
     record = make_record(job, key, path.stem, outcome)
-    write_predictions(predictions[-1], path)
-    save_model(merged or model, path.with_suffix(".safetensors"))
-    append_record(record, results)
+    if is_first():
+        write_predictions(predictions[-1], path)
+        save_model(merged or model, path.with_suffix(".safetensors"))
+        append_record(record, path.parents[1])
+        checkpoint.remove()
     return record
 
 
-def load_trained(checkpoint: Path, config: Mapping[str, Any] | None) -> VideoViT:
-    """A model that this package saved, or a published checkpoint.
-
-    Raises:
-        CheckpointError: Neither, or a contradiction; see `load_official`.
-    """
-    if config is None and is_saved_model(checkpoint):
-        return load_model(checkpoint)
-    return load_official(checkpoint, config)
-
-
-def plain_model_of(trained: VideoViT, checkpoint: Path | None) -> Backbone:
-    """The image model that a trained one was made from, for counting; it has no weights."""
-    with torch.device("meta"):
-        plain = VideoViT(trained.config)
-    spec = f"checkpoint:{checkpoint.name}" if checkpoint else "checkpoint"
-    info = BackboneInfo(spec=spec, weights_hash=hash_weights(trained))
-    return Backbone(model=plain, info=info)
-
-
-def check_fit(job: Job, trained: VideoViT) -> None:
-    """Refuse a trained model that was made for something else than the job.
-
-    Raises:
-        CheckpointError: Another method, number of frames or number of classes.
-    """
-    recipe = trained.recipe
-    if recipe is None:
-        raise CheckpointError("the checkpoint is a plain image model; train it with a method")
-    wanted = (
-        job.protocol.module_of(job.method),
-        job.protocol.sampling.num_frames,
-        len(job.splits.class_names),
+def checkpoint_of(job: Job, key: str, path: Path) -> Checkpoint:
+    """Where the training of a run is kept until its record is written."""
+    return Checkpoint(
+        path.with_suffix(".checkpoint"),
+        key,
+        every_s=60 * job.execution.save_minutes,
+        every_steps=job.execution.save_steps,
     )
-    found = (recipe.method, recipe.num_frames, len(recipe.class_names))
-    if found != wanted:
-        raise CheckpointError(
-            "the checkpoint is {} for {} frames and {} classes".format(*found)
-            + ", the protocol asks for {}, {} frames and {} classes".format(*wanted)
-        )
 
 
 def adapt_to_task(job: Job) -> VideoViT:
@@ -185,14 +170,16 @@ def adapt_to_task(job: Job) -> VideoViT:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = adapt(module, job.backbone, task, spec.params)
+    if job.execution.channels_last:
+        model.patch_embed.to(memory_format=torch.channels_last)
     return model.to(job.device).eval()
 
 
-def train(job: Job, model: VideoViT) -> FitReport:
+def train(job: Job, model: VideoViT, checkpoint: Checkpoint | None = None) -> FitReport:
     """Train what the method left trainable."""
     clips, optim = job.splits.train, job.protocol.optim_of(job.method)
     if only_head_trains(model):
-        return fit_head(model, loader_of(job, clips), clips, device=job.device)
+        return fit_head(model, batches_of(loader_of(job, clips)), clips, device=job.device)
     loader = build_loader(
         clips,
         job.protocol,
@@ -200,34 +187,72 @@ def train(job: Job, model: VideoViT) -> FitReport:
         image_size=job.image_size,
         batch_size=optim.batch_size,
         seed=job.seed,
+        micro_batch=job.execution.micro_batch,
         flip_pairs=find_dataset(job.protocol.dataset).FLIP_PAIRS,
-        workers=job.workers,
+        workers=workers_of(job, clips),
+        pin_memory=job.execution.on_cuda,
     )
 
-    def progress(epoch: int, loss: float) -> None:
-        job.report(f"{job.method}: epoch {epoch + 1}/{optim.epochs}, loss {loss:.3f}")
+    def watch(event: TrainEvent) -> None:
+        if event.kind == "epoch":
+            job.report(f"{job.method}: epoch {event.epoch}/{event.epochs}, loss {event.loss:.3f}")
 
-    return fit(model, loader, optim, clips, device=job.device, seed=job.seed, progress=progress)
+    return fit(
+        model,
+        loader,
+        optim,
+        clips,
+        device=job.device,
+        seed=job.seed,
+        checkpoint=checkpoint,
+        judge=judge_of(job) if job.splits.holdout else None,
+        compiled=job.execution.compiled,
+        watch=watch,
+    )
 
 
-def loader_of(job: Job, clips: tuple[Clip, ...]) -> torch.utils.data.DataLoader:  # type: ignore[type-arg]
+def judge_of(job: Job) -> Callable[[VideoViT], float]:
+    """Top-1 on the held-out clips, which chooses the epoch."""
+    held = job.splits.holdout
+
+    def top1(model: VideoViT) -> float:
+        (predictions,) = predict(job, [model], held)
+        return accuracy_of(predictions, bad_clips=job.protocol.splits.bad_clips).top1
+
+    return top1
+
+
+def workers_of(job: Job, clips: tuple[Clip, ...]) -> int:
+    """Processes that read the clips."""
+    wanted = job.execution.workers
+    return default_workers(clips) if wanted is None else wanted
+
+
+def loader_of(job: Job, clips: tuple[Clip, ...], *, divided: bool = True) -> DataLoader[Sample]:
     """Test views of the clips, in order."""
+    views = job.protocol.views
+    frames = job.protocol.sampling.num_frames * views.clips * views.crops
     return build_loader(
         clips,
         job.protocol,
         job.reader,
         image_size=job.image_size,
-        batch_size=EVAL_BATCH,
-        workers=job.workers,
+        batch_size=max(1, EVAL_FRAMES // frames),
+        divided=divided,
+        workers=workers_of(job, clips),
+        pin_memory=job.execution.on_cuda,
     )
 
 
-def predict(job: Job, models: list[VideoViT]) -> list[Predictions]:
-    """Scores of all models on every test clip, each clip read once."""
+def predict(
+    job: Job, models: list[VideoViT], clips: tuple[Clip, ...] | None = None
+) -> list[Predictions]:
+    """Scores of all models on every clip (every test clip), each read once."""
+    clips = job.splits.test if clips is None else clips
     return evaluate(
         models,
-        loader_of(job, job.splits.test),
-        job.splits.test,
+        batches_of(loader_of(job, clips)),
+        clips,
         num_classes=len(job.splits.class_names),
         device=job.device,
     )
@@ -241,9 +266,10 @@ def check_merge(
     Raises:
         MergeError: Past tolerance, or a clip changed its top-1.
     """
+    loader = loader_of(job, job.splits.test[:VERIFIED_CLIPS], divided=False)
     batches = (
         normalise(batch.video.flatten(0, 1).to(job.device), model.config.mean, model.config.std)
-        for batch in loader_of(job, job.splits.test[:VERIFIED_CLIPS])
+        for batch in batches_of(loader)
         if len(batch.rows)
     )
     checked = verify_merge(model, merged, batches)

@@ -1,93 +1,40 @@
-"""Train what a method left trainable: AdamW on clips, or logistic regression on fixed features."""
+"""Train what a method left trainable with AdamW; a killed training goes on where it was saved.
+
+A step is one global batch of the protocol, on however many processes and in however many
+micro-batches: its gradient is that of the sum of the clips' losses over their number.
+"""
 
 from __future__ import annotations
 
 import math
+import time
+import warnings
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from zeroi2v_bench.errors import TrainError
+from zeroi2v_bench.distributed import add_up, gather, group_size, is_first, rank, wrap
+from zeroi2v_bench.errors import Interrupted, TrainError
+from zeroi2v_bench.interruption import StopRequest
+from zeroi2v_bench.optimiser import make_scheduler, parameter_groups
+from zeroi2v_bench.reader_watch import batches_of, clear_reader_faults
 from zeroi2v_bench.records import FitReport
-from zeroi2v_bench.transforms import normalise
+from zeroi2v_bench.train_events import Meter, TrainEvent
+from zeroi2v_bench.train_loss import summed_loss
+from zeroi2v_bench.train_state import TrainState, put_tensors, seed_step, trained_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from torch.optim.lr_scheduler import LRScheduler
     from torch.utils.data import DataLoader
 
-    from zeroi2v_bench.loader import Batch, Sample
+    from zeroi2v_bench.loader import Batch, Sample, TrainBatches
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Optim
+    from zeroi2v_bench.train_state import Checkpoint
     from zeroi2v_bench.types import Clip
-
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def only_head_trains(model: VideoViT) -> bool:
-    """Whether nothing but the classifier is trained, so that the features never change."""
-    trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    return bool(trained) and all(name.startswith("head.") for name in trained)
-
-
-def parameter_groups(model: VideoViT, optim: Optim) -> list[dict[str, object]]:
-    """One group per pair of learning rate and weight decay, over all trained tensors.
-
-    A tensor's rate is ``lr``, times ``backbone_lr_mult`` outside the head, times ``layer_decay``
-    for each block between it and the head. Tensors that the method lists in ``no_decay`` have no
-    weight decay.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = optim.lr * optim.layer_decay ** _blocks_above(name, len(model.blocks))
-        rate *= 1.0 if name.startswith("head.") else optim.backbone_lr_mult
-        decay = 0.0 if name in model.no_decay else optim.weight_decay
-        groups.setdefault((rate, decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
-
-
-def _blocks_above(name: str, depth: int) -> int:
-    if name.startswith("blocks."):
-        return depth - int(name.split(".")[1])
-    return 0 if name.startswith(("head.", "norm.")) else depth + 1
-
-
-def rate_factor(step: int, *, steps_per_epoch: int, optim: Optim) -> float:
-    """Learning rate at an optimiser step as a share of the peak: warm-up times cosine.
-
-    The cosine runs from the first step, as in the released configs, whose warm-up multiplies it.
-    """
-    total = optim.epochs * steps_per_epoch
-    done = step if optim.step_per == "step" else step - step % steps_per_epoch
-    floor = optim.final_lr / optim.lr
-    cosine = floor + (1 - floor) * (1 + math.cos(math.pi * done / total)) / 2
-    warmup = optim.warmup_epochs * steps_per_epoch
-    if step >= warmup:
-        return cosine
-    return cosine * (optim.warmup_start + (1 - optim.warmup_start) * step / warmup)
-
-
-def make_scheduler(
-    optimiser: torch.optim.Optimizer, optim: Optim, steps_per_epoch: int
-) -> LRScheduler:
-    """The protocol's schedule, to be stepped after every optimiser step."""
-    if optim.schedule == "one_cycle":
-        rates = [group["lr"] for group in optimiser.param_groups]
-        total = optim.epochs * steps_per_epoch
-        return torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=total)
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate_factor(step, steps_per_epoch=steps_per_epoch, optim=optim)
-    )
 
 
 def fit(
@@ -98,154 +45,244 @@ def fit(
     *,
     device: str = "cpu",
     seed: int,
-    progress: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    judge: Callable[[VideoViT], float] | None = None,
+    compiled: bool = False,
+    watch: Callable[[TrainEvent], None] = lambda event: None,
 ) -> FitReport:
-    """Train in place with AdamW; the last epoch is the result.
+    """Train in place with AdamW. The last epoch is the result, unless a judge chooses one.
 
     Args:
         model: On the device; what requires a gradient is trained.
-        loader: Training views; its sampler's epoch is set here.
+        loader: Training views, from `build_loader`.
         optim: Optimiser settings.
         clips: What the loader reads, to name a clip in a report.
         device: Where the model is.
         seed: Seeds dropout.
-        progress: Called after each epoch with its number and mean loss.
+        checkpoint: Gone on from, if it is there, and written from time to time and at the end.
+        judge: Top-1 of a model on held-out clips; the first of the best epochs is the result.
+        compiled: Train through ``torch.compile``.
+        watch: Called after each step and epoch, and when the state is restored or saved.
 
     Raises:
         TrainError: The loss is not finite; names the step and its clips.
+        DataError: The data vanished, or a process that reads it hangs or died.
+        Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written first.
+        RecordError: The checkpoint cannot be written; the one before it stays.
     """
-    groups = parameter_groups(model, optim)
-    if not groups or not optim.epochs:
+    if not optim.epochs or not trained_tensors(model):
         return FitReport(solver="none")
-    optimiser = torch.optim.AdamW(groups, betas=optim.betas)
-    scheduler = make_scheduler(optimiser, optim, len(loader))
-    scaler = torch.amp.GradScaler(device, enabled=optim.precision == "fp16")
-    losses, left_out, steps = [], set[str](), 0
-    torch.manual_seed(seed)
-    model.train()
-    for epoch in range(optim.epochs):
-        loader.batch_sampler.epoch = epoch  # type: ignore[union-attr]
-        total, count = 0.0, 0
-        for batch in loader:
-            left_out |= {clips[row].id for row, what in batch.status.items() if what != "ok"}
-            if not len(batch.rows):
+    network = wrap(torch.compile(model) if compiled else model, model)  # type: ignore[arg-type]
+    training = Training(model, network, loader, optim, clips, device, seed)
+    training.checkpoint, training.judge, training.watch = checkpoint, judge, watch
+    with clear_reader_faults(loader), StopRequest() as training.stop:
+        training.run()
+    return training.report()
+
+
+class Training:
+    """A model in training, its optimiser and schedule, and how far it is."""
+
+    def __init__(
+        self,
+        model: VideoViT,
+        network: nn.Module,
+        loader: DataLoader[Sample],
+        optim: Optim,
+        clips: Sequence[Clip],
+        device: str,
+        seed: int,
+    ) -> None:
+        self.model, self.network, self.loader, self.clips = model, network, loader, clips
+        self.optim, self.device, self.seed = optim, device, seed
+        self.batches: TrainBatches = loader.batch_sampler  # type: ignore[assignment]
+        self.epoch_steps = self.batches.num_steps
+        self.steps = optim.epochs * self.epoch_steps
+        self.optimiser = torch.optim.AdamW(parameter_groups(model, optim), betas=optim.betas)
+        self.scheduler = make_scheduler(self.optimiser, optim, self.epoch_steps)
+        kind = torch.device(device).type
+        self.scaler = torch.amp.GradScaler(kind, enabled=optim.precision == "fp16")
+        self.state = TrainState()
+        self.stop = StopRequest()
+        self.checkpoint: Checkpoint | None = None
+        self.judge: Callable[[VideoViT], float] | None = None
+        self.watch: Callable[[TrainEvent], None] = lambda event: None
+        self.meters = {"step": Meter(), "epoch": Meter()}
+
+    def run(self) -> None:
+        """All steps that are left."""
+        self.restore()
+        started = time.perf_counter() - self.state.seconds
+        self.model.train()
+        for epoch in range(self.state.step // self.epoch_steps, self.optim.epochs):
+            first = self.state.step % self.epoch_steps
+            self.batches.start(epoch, first)
+            source = batches_of(self.loader)
+            for number in range(first, self.epoch_steps):
+                save, stop = self.step(number, source)
+                if number + 1 == self.epoch_steps:
+                    self.end_epoch()
+                self.state.seconds = time.perf_counter() - started
+                if save or stop or self.state.step == self.steps:
+                    self.save()
+                if stop:
+                    raise Interrupted(self.farewell())
+        self.model.eval()
+        put_tensors(self.model, self.state.chosen)
+
+    def step(self, number: int, source: Iterator[Batch]) -> tuple[bool, bool]:
+        """One global batch.
+
+        Args:
+            number: Of the step within its epoch.
+            source: Gives the micro-batches of this process.
+
+        Returns:
+            Whether it is time to save, and whether to stop: the same on all processes.
+        """
+        rows = self.batches.batch(number)
+        seed_step(self.seed, self.state.step, rank())
+        own_loss, own_seen = self.backward(source, self.batches.num_micro(number), len(rows))
+        due = is_first() and self.checkpoint is not None and self.checkpoint.due(self.state.step)
+        loss, seen, save, stop = add_up([own_loss, own_seen, due, bool(self.stop.name)])
+        if not math.isfinite(loss):
+            names = ", ".join(self.clips[row].id for row in rows)
+            raise TrainError(f"the loss is {loss} at step {self.state.step} (clips: {names})")
+        self.update(int(seen), len(rows))
+        self.state.step += 1
+        self.state.loss_sum += loss
+        self.state.num_seen += int(seen)
+        for meter in self.meters.values():
+            meter.add(int(seen), 0.0)
+        self.tell("step", loss / seen if seen else math.nan)
+        return bool(save), bool(stop)
+
+    def backward(
+        self, source: Iterator[Batch], num_micro: int, num_clips: int
+    ) -> tuple[float, int]:
+        """Gradients of the step; the sum of this process's losses and the number of its clips."""
+        total, seen = torch.zeros((), device=self.device), 0
+        for micro in range(num_micro):
+            batch = self.take(source)
+            self.state.left_out |= {row for row, what in batch.status.items() if what != "ok"}
+            if not len(batch.rows) and group_size() == 1:
                 continue
-            loss = training_loss(model, batch, optim, device)
-            if not math.isfinite(loss.item()):
-                names = ", ".join(clips[row].id for row in batch.rows.tolist())
-                raise TrainError(f"loss is {loss.item()} at step {steps} (clips: {names})")
-            scaler.scale(loss).backward()
-            _step(model, optimiser, scaler, optim)
-            scheduler.step()
-            steps += 1
-            total, count = total + loss.item() * len(batch.rows), count + len(batch.rows)
-        losses.append(total / max(count, 1))
-        if progress is not None:
-            progress(epoch, losses[-1])
-    model.eval()
-    return FitReport(
-        solver="adamw",
-        epochs=optim.epochs,
-        steps=steps,
-        losses=tuple(losses),
-        num_clips=len(clips),
-        left_out=tuple(sorted(left_out)),
-    )
+            with nullcontext() if micro + 1 == num_micro else self.unsynchronised():
+                loss = summed_loss(self.model, self.network, batch, self.optim, self.device)
+                # Processes average their gradients; the step is the sum over all of them.
+                self.scaler.scale(loss * (group_size() / num_clips)).backward()
+            total += loss.detach()
+            seen += len(batch.rows)
+        return total.item(), seen
 
+    def take(self, source: Iterator[Batch]) -> Batch:
+        """The next micro-batch; the time until it is there counts as waiting."""
+        start = time.perf_counter()
+        batch = next(source)
+        for meter in self.meters.values():
+            meter.add(0, time.perf_counter() - start)
+        return batch
 
-def training_loss(model: VideoViT, batch: Batch, optim: Optim, device: str) -> Tensor:
-    """Cross-entropy of the batch's one view per clip, under the protocol's autocast."""
-    video = normalise(batch.video[:, 0].to(device), model.config.mean, model.config.std)
-    dtype = PRECISIONS.get(optim.precision)
-    with torch.autocast(device, dtype) if dtype else nullcontext():
-        logits = model(video)
-    labels = batch.labels.to(device)
-    return F.cross_entropy(logits.float(), labels, label_smoothing=optim.label_smoothing)
+    def unsynchronised(self) -> Any:
+        """Keeps gradients on this process until the last micro-batch of a step."""
+        return nullcontext() if group_size() == 1 else self.network.no_sync()  # type: ignore[operator]
 
+    def update(self, seen: int, expected: int) -> None:
+        """Move the weights by the gradients of ``seen`` clips, which were divided by expected."""
+        if not seen:
+            self.optimiser.zero_grad(set_to_none=True)
+            self.optimiser.step()  # without gradients nothing moves, but the schedule does
+        else:
+            for parameter in self.model.parameters() if seen < expected else ():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(expected / seen)
+            if self.optim.grad_clip is not None:
+                self.scaler.unscale_(self.optimiser)
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.grad_clip)
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        with warnings.catch_warnings():  # the scaler may skip the very first step
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            self.scheduler.step()
 
-def _step(
-    model: VideoViT,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    optim: Optim,
-) -> None:
-    if optim.grad_clip is not None:
-        scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(model.parameters(), optim.grad_clip)
-    scaler.step(optimiser)
-    scaler.update()
-    optimiser.zero_grad(set_to_none=True)
+    def end_epoch(self) -> None:
+        """Close the books of the epoch, and let the judge see the model."""
+        state = self.state
+        if not state.num_seen:
+            raise TrainError("no training clip can be used; `zeroi2v-bench data index` says why")
+        state.losses.append(state.loss_sum / state.num_seen)
+        state.loss_sum, state.num_seen = 0.0, 0
+        if self.judge is not None:
+            top1 = self.judge(self.model.eval())
+            self.model.train()
+            if top1 > max(state.holdout_top1, default=-1.0):
+                state.chosen = {k: v.clone() for k, v in trained_tensors(self.model).items()}
+            state.holdout_top1.append(top1)
+        self.tell("epoch", state.losses[-1])
 
+    def tell(self, kind: Literal["step", "epoch", "resumed", "saved"], loss: float) -> None:
+        """Give the watcher an event."""
+        meter = self.meters.get(kind, Meter())
+        clips_per_s, wait_share = meter.read()
+        meter.start()
+        held = self.state.holdout_top1
+        event = TrainEvent(
+            kind=kind,
+            epoch=self.state.step // self.epoch_steps,
+            epochs=self.optim.epochs,
+            step=self.state.step,
+            steps=self.steps,
+            loss=loss,
+            lr=max(group["lr"] for group in self.optimiser.param_groups),
+            clips_per_s=clips_per_s,
+            wait_share=wait_share,
+            holdout_top1=held[-1] if kind == "epoch" and held else None,
+        )
+        self.watch(event)
 
-@torch.inference_mode()
-def extract_features(
-    model: VideoViT, loader: DataLoader[Sample], device: str = "cpu"
-) -> tuple[np.ndarray, np.ndarray, set[int]]:
-    """Features of every readable clip, averaged over its views, read once.
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What has a state beside the model."""
+        return {"optimiser": self.optimiser, "scheduler": self.scheduler, "scaler": self.scaler}
 
-    Returns:
-        Features (M, D) float32, labels (M,), and the rows of the clips that were left out.
-    """
-    features, labels, left_out = [], [], set[int]()
-    for batch in loader:
-        left_out |= {row for row, what in batch.status.items() if what != "ok"}
-        keep = torch.tensor([batch.status[row] == "ok" for row in batch.rows.tolist()])
-        if not keep.any():
-            continue
-        video = batch.video[keep].to(device)
-        clips = normalise(video.flatten(0, 1), model.config.mean, model.config.std)
-        feature = model.features(clips).unflatten(0, video.shape[:2]).mean(1)
-        features.append(feature.float().cpu().numpy())
-        labels.append(batch.labels[keep].numpy())
-    if not features:
-        raise TrainError("no training clip could be read")
-    return np.concatenate(features), np.concatenate(labels), left_out
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.state.left_out = set().union(*gather(self.state.left_out))
+        if self.checkpoint is not None:
+            parts = {name: part.state_dict() for name, part in self.parts.items()}
+            self.checkpoint.save(self.state, {"weights": trained_tensors(self.model), **parts})
+            self.tell("saved", math.nan)
 
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        found = self.checkpoint.load() if self.checkpoint is not None else None
+        if found is not None:
+            self.state, saved = found
+            put_tensors(self.model, saved["weights"])
+            for name, part in self.parts.items():
+                part.load_state_dict(saved[name])
+            self.tell("resumed", math.nan)
 
-def fit_head(
-    model: VideoViT, loader: DataLoader[Sample], clips: Sequence[Clip], *, device: str = "cpu"
-) -> FitReport:
-    """Fit the classifier in place by logistic regression on features that are extracted once.
+    def farewell(self) -> str:
+        """What is said on the way out."""
+        signal = self.stop.name or "a signal to another process"
+        kept = "nothing was kept" if self.checkpoint is None else "saved: the same command goes on"
+        return f"stopped by {signal} after step {self.state.step} of {self.steps}; {kept}"
 
-    The strength of the regularisation is chosen by cross-validation inside the training set;
-    with one clip in some class there is nothing to choose by, and C = 1. Standardisation of the
-    features is folded into the weights.
-
-    Raises:
-        TrainError: No clip could be read, or a class has none.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-
-    head = model.head
-    if not isinstance(head, nn.Linear):
-        raise TrainError(f"a {type(head).__name__} head cannot be fitted by logistic regression")
-    features, labels, left_out = extract_features(model, loader, device)
-    counts = np.bincount(labels, minlength=head.out_features)
-    if counts.min() == 0:
-        raise TrainError(f"class {int(counts.argmin())} has no readable training clip")
-    mean, std = features.mean(0), features.std(0) + 1e-6
-    scaled = (features - mean) / std
-    folds = min(5, int(counts.min()))
-    solver = LogisticRegression(max_iter=2000)
-    if folds > 1:
-        parts = StratifiedKFold(folds, shuffle=True, random_state=0)
-        search = GridSearchCV(solver, {"C": np.logspace(-4, 2, 7).tolist()}, cv=parts)
-        solver = search.fit(scaled, labels).best_estimator_
-    else:
-        solver.fit(scaled, labels)
-    _set_head(head, solver.coef_ / std, solver.intercept_ - solver.coef_ @ (mean / std))
-    return FitReport(
-        solver="logistic_regression",
-        num_clips=len(clips),
-        left_out=tuple(sorted(clips[row].id for row in left_out)),
-        details={"C": float(solver.C), "folds": folds},
-    )
-
-
-def _set_head(head: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
-    with torch.no_grad():
-        if len(weight) == 1:  # two classes: scikit-learn keeps the second one's log-odds only
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        head.weight.copy_(torch.from_numpy(weight))
-        head.bias.copy_(torch.from_numpy(bias))
+    def report(self) -> FitReport:
+        """How it went."""
+        state = self.state
+        details: dict[str, Any] = {"seconds": round(state.seconds, 2)}
+        if state.holdout_top1:
+            best = state.holdout_top1.index(max(state.holdout_top1))
+            details |= {"chosen_epoch": best + 1, "holdout_top1": state.holdout_top1}
+        return FitReport(
+            solver="adamw",
+            epochs=self.optim.epochs,
+            steps=state.step,
+            losses=tuple(state.losses),
+            num_clips=len(self.clips),
+            left_out=tuple(sorted(self.clips[row].id for row in state.left_out)),
+            details=details,
+        )

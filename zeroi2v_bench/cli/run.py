@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from zeroi2v_bench.errors import BenchError, CheckpointError, ProtocolError
+from zeroi2v_bench.errors import CheckpointError, ProtocolError
+from zeroi2v_bench.execution import Execution
 from zeroi2v_bench.protocol import load_protocol, override
 
 if TYPE_CHECKING:
@@ -60,8 +62,22 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option("--checkpoint", type=FILE, help="Evaluate this trained model; nothing is trained.")
 @click.option("--config", type=FILE, help="JSON of what a published checkpoint does not say.")
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that read clips, per device.  [by cores; 0 for small files]",
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    help="Most clips per device at once in training; gradients add up to the protocol's batch.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="Train through torch.compile.")
+@click.option("--channels-last", is_flag=True, help="Channels-last patch embedding (CUDA).")
+@click.option("--save-minutes", type=click.FloatRange(min=0), default=5.0, show_default=True)
+@click.option("--save-steps", type=click.IntRange(min=1), help="Save also after so many steps.")
+@click.option("--tensorboard", is_flag=True, help="Log to TensorBoard beside the record.")
 @click.option("--force", is_flag=True, help="Run again what is already recorded.")
 def run_command(
     protocols: tuple[str, ...],
@@ -91,15 +107,38 @@ def run_command(
     ]
     if config is not None:
         options["config"] = read_config(config)
-    records, failed = run_all(jobs, options)
+    execution = Execution(**{field.name: options.pop(field.name) for field in fields(Execution)})
+    records, failed = run_all(jobs, execution, **options)
     if records:
-        from zeroi2v_bench.tables import render, runs_table
-
-        click.echo(render(runs_table(records), "markdown"))
+        show_table(records)
     for line in failed:
         click.echo(f"error: {line}", err=True)
     if failed:
         sys.exit(1)
+
+
+def show_table(records: list[RunRecord]) -> None:
+    """Print the records as a table."""
+    from zeroi2v_bench.tables import render, runs_table
+
+    click.echo(render(runs_table(records), "markdown"))
+
+
+def run_all(
+    jobs: list[tuple[Protocol, str, int]], execution: Execution, **options: Any
+) -> tuple[list[RunRecord], list[str]]:
+    """Run every job in the group that torchrun started, if it did.
+
+    Returns:
+        The records, on the first process only, and a line for each job that failed.
+    """
+    from zeroi2v_bench.distributed import is_first, joined_group
+    from zeroi2v_bench.sweep import sweep
+
+    with joined_group(execution.device) as device:
+        say = (lambda line: click.echo(line, err=True)) if is_first() else (lambda line: None)
+        records, failed = sweep(jobs, replace(execution, device=device), report=say, **options)
+        return (records if is_first() else []), failed
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -115,27 +154,3 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"--config {path}: expected a JSON object of keyword arguments")
     return config
-
-
-def run_all(
-    jobs: list[tuple[Protocol, str, int]], options: dict[str, Any]
-) -> tuple[list[RunRecord], list[str]]:
-    """Run every job; one that fails is listed and the rest goes on."""
-    from zeroi2v_bench.reader import FrameReader
-    from zeroi2v_bench.runner import run
-
-    reader, records, failed = FrameReader(), [], []
-    for protocol, method, seed in jobs:
-        click.echo(f"{protocol.name}, {method}, seed {seed}", err=True)
-        try:
-            record = run(protocol, method=method, seed=seed, reader=reader, report=say, **options)
-        except BenchError as error:
-            failed.append(f"{protocol.name}, {method}, seed {seed}: {error}")
-        else:
-            records.append(record)
-    return records, failed
-
-
-def say(line: str) -> None:
-    """A line of progress on stderr; stdout is for the table."""
-    click.echo(f"  {line}", err=True)
