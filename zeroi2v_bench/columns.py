@@ -187,8 +187,25 @@ MEASURED: dict[str, Column] = {
 }
 """What a table may show of a measurement, by name; the figures carry published names."""
 
+GAPS: dict[str, Column] = {
+    "gap": Column("gap (points)", signed),
+    "gap_interval": Column("gap, 95 % t-interval"),
+    "pairs": Column("seeds"),
+}
+"""Columns of the table of orderings."""
+
 RELATIVE = {"gflops", "params_m", "new_params_m", "tunable_params_m", "latency_ms"}
 """Figures whose difference is in per cent of the published one, not in the figure's unit."""
 
-BEHIND = {"seeds", "coverage", "selection", "protocol", "recipe", "weights", "decoder", "device"}
+BEHIND = {
+    "seeds",
+    "pairs",
+    "coverage",
+    "selection",
+    "protocol",
+    "recipe",
+    "weights",
+    "decoder",
+    "device",
+}
 """What is no figure of its own but tells what is behind the figures."""

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 Cells = dict[str, Any]
 PlainGmacs = dict[tuple[str, str], float]
+ORDERING_COLUMNS = (
+    "higher",
+    "lower",
+    "published.gap",
+    "measured.gap",
+    "measured.gap_interval",
+    "measured.pairs",
+    "verdict",
+)
 DESCRIBING = (
     "id",
     "method",
@@ -191,6 +200,9 @@ def check_columns(name: str, spec: TableSpec, published: Sequence[PublishedRow])
         _refuse_unknown(name, spec, list(COLUMNS))
         return
     header = list(published[0].cells) if published else []
+    if spec.rows == "orderings":
+        _refuse_unknown(name, spec, [*spec.within, *ORDERING_COLUMNS])
+        return
     figures = [*header, *(["views"] if header else [])]
     known = [
         *dict.fromkeys([*DESCRIBING, *header]),

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroi2v_bench.columns import BEHIND, MEASURED
+from zeroi2v_bench.columns import BEHIND, GAPS, MEASURED
 from zeroi2v_bench.figures import few_shot_curves, throughputs, trade_offs
 from zeroi2v_bench.markup import Markup, join, tag
 from zeroi2v_bench.tables import column_of, is_numeric, shown
@@ -161,7 +161,8 @@ def _kind(name: str) -> tuple[str | None, str]:
         return None, column_of(name).title
     if prefix == "difference":
         return "difference", column_of(name).title.replace(" difference", "")
-    return prefix, MEASURED[figure].title if figure in MEASURED else figure.replace("_", " ")
+    known = {**MEASURED, **GAPS}
+    return prefix, known[figure].title if figure in known else figure.replace("_", " ")
 
 
 def _cell(name: str, value: Any, numeric: bool) -> Markup:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from zeroi2v_bench.errors import BenchError, UnknownNameError
-from zeroi2v_bench.protocol import Frozen, first_problem
+from zeroi2v_bench.strict import Frozen, Positive, first_problem
 
 FOLDER = Path(__file__).resolve().parent / "published"
 Fact = Literal[
@@ -55,6 +55,48 @@ class Footnote(Frozen):
         return bool(row_id) and any(fnmatchcase(row_id, pattern) for pattern in self.rows)
 
 
+class MethodChoice(Frozen):
+    """A method, and the parameters that differ from its defaults."""
+
+    method: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class CostStep(Frozen):
+    """Costs to measure, on random weights, once for each number of frames.
+
+    Attributes:
+        times: Also latency and throughput on the device at hand, not counts alone.
+    """
+
+    frames: tuple[Positive, ...]
+    crops: Literal[1, 3]
+    clips: Positive
+    classes: Positive
+    methods: tuple[MethodChoice, ...]
+    backbones: tuple[str, ...]
+    times: bool = False
+
+
+class RunStep(Frozen):
+    """Runs of a protocol, with all its seeds; without methods, its default ones."""
+
+    protocol: str
+    methods: tuple[str, ...] = ()
+
+
+class Reproduction(Frozen):
+    """What `zeroi2v-bench reproduce` does for a table: data only.
+
+    Attributes:
+        tables: Further tables to show at the end.
+    """
+
+    measure: tuple[CostStep, ...] = ()
+    run: tuple[RunStep, ...] = ()
+    tables: tuple[str, ...] = ()
+
+
 class TableSpec(Frozen):
     """One table as data.
 
@@ -62,13 +104,15 @@ class TableSpec(Frozen):
         title: Heading.
         about: A sentence under the heading.
         rows: "runs", one row per run; "costs", one per cost measurement; "compared", one per
-            published row and what was measured of it, then what has no published counterpart.
+            published row and what was measured of it, then what has no published counterpart;
+            "orderings", one per pair of published rows and whether their order was measured.
         costs: Whether cost measurements may stand beside published rows: "counts" where there is
             no run, the newest of each model; "times" instead of runs, one for each device.
         published: A CSV file of published figures: its name in this package, or a path relative
             to the definition.
         where: Field of a measurement to the values it may have; others are left out.
         match: Fields in which a measurement must agree with a published row to stand beside it.
+        within: For orderings: published columns in which both rows of a pair must agree.
         others: Also show what was measured of the kind that no published row is about.
         min_seeds: Groups of fewer seeds are left out.
         on_request: Shown only where it is asked for by name.
@@ -78,21 +122,24 @@ class TableSpec(Frozen):
             ``measured.`` and ``difference.`` ones, where there is anything in them.
         sort: Columns to sort by; without it, the published order.
         footnotes: Faults of the published figures.
+        reproduce: How to measure what the table shows; None where nothing is known.
     """
 
     title: str
     about: str = ""
-    rows: Literal["runs", "costs", "compared"] = "compared"
+    rows: Literal["runs", "costs", "compared", "orderings"] = "compared"
     costs: Literal["none", "counts", "times"] = "none"
     published: str | None = None
     where: dict[Fact, tuple[Any, ...]] = Field(default_factory=dict)
     match: tuple[Fact, ...] = ("method", "backbone", "views", "dataset", "setting", "shots")
+    within: tuple[str, ...] = ()
     others: bool = True
     min_seeds: int = 1
     on_request: bool = False
     columns: tuple[str, ...] = Field(min_length=1)
     sort: tuple[str, ...] = ()
     footnotes: tuple[Footnote, ...] = ()
+    reproduce: Reproduction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zeroi2v_bench.columns import BEHIND, COLUMNS, MEASURED, RELATIVE, Column, signed
+from zeroi2v_bench.columns import BEHIND, COLUMNS, GAPS, MEASURED, RELATIVE, Column, signed
 from zeroi2v_bench.comparison import (
     check_columns,
     compare_rows,
@@ -15,6 +15,7 @@ from zeroi2v_bench.comparison import (
 )
 from zeroi2v_bench.cost_cases import cost_cases
 from zeroi2v_bench.measured import Group, group_runs
+from zeroi2v_bench.orderings import ordering_rows
 from zeroi2v_bench.published import load_table
 
 if TYPE_CHECKING:
@@ -142,7 +143,10 @@ def _rows_of(
     if spec.rows == "costs":
         return cost_rows(spec, cost_cases(costs, timed=True))
     cases = [] if spec.costs == "none" else cost_cases(costs, timed=spec.costs == "times")
-    return compare_rows(spec, published, group_runs(records)[0], cases)
+    groups = group_runs(records)[0]
+    if spec.rows == "orderings":
+        return ordering_rows(spec, published, groups)
+    return compare_rows(spec, published, groups, cases)
 
 
 def _run_rows(spec: TableSpec, records: Sequence[RunRecord]) -> list[Cells]:
@@ -191,13 +195,13 @@ def column_of(name: str) -> Column:
     prefix, dot, figure = name.partition(".")
     if not dot:
         return COLUMNS.get(name, Column(name))
-    known = MEASURED.get(figure, Column(figure.replace("_", " ")))
+    known = {**MEASURED, **GAPS}.get(figure, Column(figure.replace("_", " ")))
     if prefix == "difference":
         unit = "%" if figure in RELATIVE else "points"
         base = known.title.partition(" (")[0]
         return Column(f"{base} difference ({unit})", signed)
     if prefix == "published":
-        return Column(f"published {known.title}")
+        return Column(f"published {known.title}", known.show)
     return Column(known.title if figure in BEHIND else f"measured {known.title}", known.show)
 
 

@@ -20,6 +20,7 @@ VERBS = {
     "data": "data",
     "measure": "measure",
     "compare": "compare",
+    "reproduce": "reproduce",
 }
 """Verb to the module of this package that defines it, as ``<verb>_command``."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zeroi2v_bench.cost_records import CostRecord
     from zeroi2v_bench.records import RunRecord
 
+ALL = "all"
 SUFFIX = {"markdown": ".md", "csv": ".csv", "html": ".html"}
 
 
@@ -44,7 +45,7 @@ def results_option(function: click.decorators.FC) -> click.decorators.FC:
     "--table",
     "names",
     multiple=True,
-    help=f"{', '.join(table_names())}, or the path of a table's own .yaml file; may be given "
+    help=f"{', '.join(table_names())}, all, or the path of a table's own .yaml file; may be given "
     "several times. Default: all in which something was measured, for the datasets measured.",
 )
 @click.option(
@@ -88,8 +89,8 @@ def report_command(
     if classes:
         click.echo(one_run(classes, records, results, picture), nl=False)
         return
-    if fmt == "html":
-        names = names or tuple(table_names())
+    if names == (ALL,) or (fmt == "html" and not names):
+        names = tuple(table_names())
     tables = build_tables(names, records, costs)
     if fmt == "html":
         from zeroi2v_bench.html_report import html_page
