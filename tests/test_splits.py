@@ -109,6 +109,16 @@ def test_shots_are_drawn_before_the_holdout_is_taken_out():
     assert chosen.fingerprint != Splits(train=drawn, test=(), class_names=NAMES).fingerprint
 
 
+def test_the_options_of_a_protocol_reach_the_draw():
+    full = Splits(train=pool(40, 20), test=(), class_names=NAMES)
+    spec = SplitSpec(shots=4, nested=True, distinct_groups=True)
+    chosen = choose(full, spec, 5).train
+    fewer = choose(full, spec.model_copy(update={"shots": 2}), 5).train
+    assert set(fewer) < set(chosen)
+    assert len({clip.group for clip in chosen}) == 12
+    assert chosen == draw_shots(full.train, NAMES, 4, 5, nested=True, distinct_groups=True)
+
+
 def splits_of(train, test, holdout=()):
     return Splits(train=train, test=test, class_names=NAMES, holdout=holdout)
 
