@@ -39,7 +39,9 @@ def open_file(path: Path) -> Iterator[FileReader]:
         with (
             _ERROR_LINES.heard() as lines,
             av.open(
-                f"file:{path.absolute()}", options=_OPEN_OPTIONS, metadata_errors="replace"
+                f"file:{path.absolute()}",
+                container_options=_OPEN_OPTIONS,
+                metadata_errors="replace",
             ) as container,
         ):
             yield FileReader(path, container, lines)
