@@ -91,7 +91,7 @@ def main() -> None:
         read = time.perf_counter()
         kept, _ = latest(records)
         lines = sum(
-            len(render(build_table(name, kept).frame, "markdown").splitlines())
+            len(render(build_table(name, kept).columns, "markdown").splitlines())
             for name in ("runs", "seeds", "table3_k400")
         )
         done = time.perf_counter()

@@ -40,7 +40,7 @@ def parsed(page):
 
 def page_of(runs, measured=()):
     tables = [build_table(name, runs, measured) for name in table_names()]
-    return html_page([t for t in tables if len(t.frame)], runs, measured)
+    return html_page([t for t in tables if t.num_rows], runs, measured)
 
 
 @pytest.fixture(scope="module")

@@ -102,12 +102,13 @@ def test_compare_prints_the_pair_and_refuses_other_clips(results):
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_report_imports_neither_torch_nor_scipy_nor_matplotlib(results):
+def test_report_imports_no_torch_pandas_scipy_or_matplotlib(results):
     code = (
         "import sys; from zeroi2v_bench.cli import main\n"
         f"try: main(['report', '--results', {str(results)!r}, '--table', 'runs'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.splitlines()[-1] == "[]"

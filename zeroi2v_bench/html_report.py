@@ -121,21 +121,21 @@ def _table_section(table: Table, anchors: dict[str, str]) -> Markup:
 
 
 def _filter(table: Table) -> Markup | None:
-    if len(table.frame) < FILTERED_FROM:
+    if table.num_rows < FILTERED_FROM:
         return None
     field = Markup('<input type="search" class="filter">')
     return tag("label", "Show rows with ", field, class_="filtering")
 
 
 def _table(table: Table, anchors: dict[str, str]) -> Markup:
-    names = [str(name) for name in table.frame]
-    numeric = {name: is_numeric(table.frame[name]) for name in names}
+    names = list(table.columns)
+    numeric = {name: is_numeric(values) for name, values in table.columns.items()}
     heads = [_head(name, numeric[name]) for name in names]
     if linked := any(table.run_ids):
         heads.append(tag("th", "records", scope="col"))
-    mixed = 0 < table.num_measured < len(table.frame)
+    mixed = 0 < table.num_measured < table.num_rows
     rows = []
-    for k, values in enumerate(table.frame.itertuples(index=False, name=None)):
+    for k, values in enumerate(zip(*table.columns.values(), strict=True)):
         cells = [_cell(n, v, numeric[n]) for n, v in zip(names, values, strict=True)]
         if marks := table.marks[k]:
             cells[_marked(names)] = _with_marks(table, names, values, marks)

@@ -1,7 +1,12 @@
-"""Tables out of records: rows, columns and footnotes as a table's definition asks. No torch."""
+"""Tables out of records: rows, columns and footnotes as a table's definition asks.
+
+Neither torch nor pandas is imported for a report; pandas only where a ``DataFrame`` is asked for.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +34,10 @@ if TYPE_CHECKING:
     from zeroi2v_bench.records import RunRecord
 
 
+Columns = dict[str, list[Any]]
+"""A table's values by column name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table ready to be printed.
@@ -37,7 +46,7 @@ class Table:
         name: As asked for.
         title: Heading.
         about: A sentence under the heading.
-        frame: Columns named as in the definition; raw values, None where there is none.
+        columns: Values of each column, named as in the definition; raw, None where there is none.
         marks: For each row, the numbers of its footnotes, from 1.
         footnotes: Their texts.
         on_request: Shown only where it is asked for by name.
@@ -48,12 +57,22 @@ class Table:
     name: str
     title: str
     about: str
-    frame: DataFrame
+    columns: Columns
     marks: tuple[tuple[int, ...], ...]
     footnotes: tuple[str, ...]
     on_request: bool
     num_measured: int
     run_ids: tuple[tuple[str, ...], ...]
+
+    @property
+    def frame(self) -> DataFrame:
+        """The columns as a pandas frame."""
+        return data_frame(self.columns)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, measured or not."""
+        return len(self.marks)
 
 
 def latest(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[str]]:
@@ -82,10 +101,10 @@ def runs_table(records: Sequence[RunRecord]) -> DataFrame:
     return build_table("runs", records).frame
 
 
-def full_table(records: Sequence[RunRecord]) -> DataFrame:
+def full_table(records: Sequence[RunRecord]) -> Columns:
     """Every column of every run that needs no statistics, for machines."""
     names = [name for name in COLUMNS if name != "wilson"]
-    return _frame([_run_cells(record, names) for record in records], names)
+    return {name: [COLUMNS[name].read(record) for record in records] for name in names}
 
 
 def build_table(
@@ -119,7 +138,7 @@ def build_table(
         name=name,
         title=spec.title,
         about=spec.about,
-        frame=_frame(rows, spec.columns),
+        columns=_columns(rows, spec.columns),
         marks=marks,
         footnotes=footnotes,
         on_request=spec.on_request,
@@ -169,16 +188,16 @@ def _footnotes(
     return marks, tuple(note.text for note in used)
 
 
-def _frame(rows: Sequence[Cells], columns: Sequence[str]) -> DataFrame:
+def _columns(rows: Sequence[Cells], columns: Sequence[str]) -> Columns:
+    found = {column: [row.get(column.removesuffix("?")) for row in rows] for column in columns}
+    return {c.removesuffix("?"): values for c, values in found.items() if _is_shown(c, values)}
+
+
+def data_frame(columns: Columns) -> DataFrame:
+    """Columns as a pandas frame; every cell keeps its type."""
     import pandas as pd
 
-    shown = {}
-    for column in columns:
-        name = column.removesuffix("?")
-        values = [row.get(name) for row in rows]
-        if _is_shown(column, values):
-            shown[name] = pd.Series(values, dtype=object)
-    return pd.DataFrame(shown)
+    return pd.DataFrame({name: pd.Series(v, dtype=object) for name, v in columns.items()})
 
 
 def _is_shown(column: str, values: Sequence[Any]) -> bool:
@@ -212,21 +231,24 @@ def shown(name: str, value: Any) -> str:
     return value if isinstance(value, str) else column_of(name).show(value)
 
 
-def render(frame: DataFrame, fmt: str) -> str:
+def render(columns: Columns | DataFrame, fmt: str) -> str:
     """A table as text.
 
     Args:
-        frame: Columns named as in `columns.COLUMNS` or in a table's definition.
+        columns: Named as in `columns.COLUMNS` or in a table's definition.
         fmt: "markdown" for readers (titles with units, thousands separators) or "csv" for
             machines (column names, unrounded numbers).
     """
+    names = [str(name) for name in columns]
+    values = [list(columns[name]) for name in names]
     if fmt == "csv":
-        return str(frame.to_csv(index=False, lineterminator="\n"))
-    names = [str(name) for name in frame]
-    rows = frame.itertuples(index=False, name=None)
-    cells = [[plain(shown(n, v)) for n, v in zip(names, row, strict=True)] for row in rows]
-    right = [is_numeric(frame[name]) for name in names]
-    return markdown([plain(column_of(n).title) for n in names], cells, right)
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerows([names, *zip(*values, strict=True)])
+        return text.getvalue()
+    shown_values = [[plain(shown(n, v)) for v in of] for n, of in zip(names, values, strict=True)]
+    titles = [plain(column_of(name).title) for name in names]
+    return markdown(titles, list(zip(*shown_values, strict=True)), [is_numeric(v) for v in values])
 
 
 def is_numeric(values: Iterable[Any]) -> bool:

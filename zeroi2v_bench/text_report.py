@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.tables import full_table, render
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zeroi2v_bench.records import RunRecord
-    from zeroi2v_bench.tables import Table
+    from zeroi2v_bench.tables import Columns, Table
 
 MARKED = ("method", "setting")
 """Columns that carry the footnote numbers, the first that a table has."""
@@ -22,7 +21,7 @@ def to_markdown(table: Table) -> str:
     notes = [f"{number}. {text}" for number, text in enumerate(table.footnotes, start=1)]
     if not table.num_measured:
         notes.insert(0, "Nothing of this table has been measured yet.\n")
-    parts = [f"## {table.title}", table.about, render(_marked(table).frame, "markdown").rstrip()]
+    parts = [f"## {table.title}", table.about, render(_marked(table), "markdown").rstrip()]
     return "\n\n".join(part for part in [*parts, "\n".join(notes).rstrip()] if part) + "\n"
 
 
@@ -37,17 +36,17 @@ def to_csv(table: Table, records: Sequence[RunRecord] = ()) -> str:
     if table.name == "runs":
         return render(full_table(records), "csv")
     texts = [" ".join(table.footnotes[k - 1] for k in marks) for marks in table.marks]
-    frame = table.frame.assign(footnotes=texts) if any(texts) else table.frame
-    return render(frame, "csv")
+    notes = {"footnotes": texts} if any(texts) else {}
+    return render({**table.columns, **notes}, "csv")
 
 
-def _marked(table: Table) -> Table:
-    """The same table with footnote numbers behind the method's name."""
-    where = next((name for name in MARKED if name in table.frame), None)
+def _marked(table: Table) -> Columns:
+    """The table's columns with footnote numbers behind the method's name."""
+    where = next((name for name in MARKED if name in table.columns), None)
     if where is None or not table.footnotes:
-        return table
+        return table.columns
     cells = [
         f"{name} [{','.join(map(str, marks))}]" if marks else name
-        for name, marks in zip(table.frame[where], table.marks, strict=True)
+        for name, marks in zip(table.columns[where], table.marks, strict=True)
     ]
-    return replace(table, frame=table.frame.assign(**{where: cells}))
+    return {**table.columns, where: cells}

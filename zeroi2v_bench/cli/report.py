@@ -95,7 +95,7 @@ def report_command(
     if fmt == "html":
         from zeroi2v_bench.html_report import html_page
 
-        texts = {"report": html_page([t for t in tables if len(t.frame)], records, costs)}
+        texts = {"report": html_page([t for t in tables if t.num_rows], records, costs)}
     else:
         texts = {table.name: _text(table, records, fmt) for table in tables}
     write(texts, fmt, output)
