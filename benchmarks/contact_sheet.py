@@ -1,6 +1,6 @@
 """Draw one test clip of every moving_digits class, frame by frame, for the README.
 
-    python benchmarks/contact_sheet.py [--output FILE]
+python benchmarks/contact_sheet.py [--output FILE]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     figure, axes = plt.subplots(figsize=(7, 6.2), layout="constrained")
     axes.imshow(np.concatenate(rows), cmap="gray", vmin=0, vmax=255)
     axes.set_yticks([side * (k + 0.5) for k in range(8)], CLASS_NAMES)
-    axes.set_xticks([side * (t + 0.5) for t in range(NUM_FRAMES)], range(NUM_FRAMES))
+    axes.set_xticks([side * (t + 0.5) for t in range(NUM_FRAMES)], map(str, range(NUM_FRAMES)))
     axes.set_xlabel("frame")
     for line in range(1, 8):
         axes.axhline(side * line - 0.5, color="white", linewidth=2)
