@@ -18,8 +18,11 @@ VISION = {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_s
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """Two small models that open_clip knows by name, plain and QuickGELU."""
+    """Small models that open_clip knows by name: plain, QuickGELU, and with a tower of timm's."""
     folder = tmp_path_factory.mktemp("configs")
+    tower = {"timm_model_name": "test_vit", "timm_pool": "token", "timm_proj": "linear"}
+    config = {"embed_dim": 24, "vision_cfg": tower | {"image_size": 160}, "text_cfg": TEXT}
+    (folder / "tiny-timm.json").write_text(json.dumps(config))
     for name, quick_gelu in (("tiny", False), ("tiny-quickgelu", True)):
         config = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT, "quick_gelu": quick_gelu}
         (folder / f"{name}.json").write_text(json.dumps(config))
@@ -128,6 +131,16 @@ def test_a_local_file_is_read_and_its_positions_resampled_as_open_clip_does(tiny
     open_clip.load_checkpoint(expected, str(tmp_path / "plain.pt"))
     visual = square_projection(expected.eval()).visual
     assert relative_difference(model, pooled(visual, images(96)), images(96)) < 2e-5
+
+
+def test_a_tower_of_timms_gets_its_positions_resampled_after_its_weights(tiny, tmp_path):
+    clip = make_clip("tiny-timm")
+    save_file(clip.state_dict(), tmp_path / "weights.safetensors")
+    backbone = load_backbone(f"openclip:tiny-timm/{tmp_path}/weights.safetensors", image_size=96)
+    clip.visual.set_input_size(96)
+    expected = pooled(clip.visual, images(96))
+    assert relative_difference(backbone.model, expected, images(96)) < 2e-5
+    assert torch.equal(backbone.text.image_projection, clip.visual.head.proj.weight.T)
 
 
 def test_the_text_encoder_and_the_projection_give_the_librarys_similarities(tiny, tmp_path):

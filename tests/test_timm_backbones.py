@@ -142,6 +142,32 @@ def test_a_missing_file_and_weights_of_another_model_are_refused(tmp_path):
         load_backbone(f"timm:test_vit/{tmp_path}/other.pth", image_size=32)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda state: state.pop("blocks.1.mlp.fc1.bias"),
+            r"missing \['blocks\.1\.mlp\.fc1\.bias'",
+        ),
+        (
+            lambda state: state.update({"blocks.9.norm1.bias": torch.ones(64)}),
+            r"left over \['blocks",
+        ),
+        (lambda state: state.update({"mask": torch.ones(1)}), r"left over \['mask"),
+        (
+            lambda state: state.update({"patch_embed.proj.weight": torch.ones(64, 3, 8, 8)}),
+            "patches of 8 pixels",
+        ),
+    ],
+)
+def test_a_file_that_fits_in_part_only_is_refused(change, reason, tmp_path):
+    state = timm.create_model("test_vit", num_classes=3).state_dict()
+    change(state)
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(BackboneError, match=reason):
+        load_backbone(f"timm:test_vit/{tmp_path}/part.pth", image_size=160)
+
+
 def test_without_weights_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BackboneError, match="--random-weights"):

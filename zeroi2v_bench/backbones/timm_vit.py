@@ -8,10 +8,11 @@ slash, so an absolute path follows a double slash) they are read from it: ``.saf
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
+from timm.models.vision_transformer import checkpoint_filter_fn
 
 from zeroi2v_bench.backbones.base import Backbone, hash_weights
 from zeroi2v_bench.errors import BackboneError
@@ -19,6 +20,11 @@ from zeroi2v_bench.nn.from_timm import from_timm, refuse_misfit
 from zeroi2v_bench.nn.structure import activation_name
 from zeroi2v_bench.records import BackboneInfo
 from zeroi2v_bench.weights_file import read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
 
 def load(name: str, *, image_size: int, random_weights: bool = False) -> Backbone:
@@ -47,15 +53,22 @@ def _build(name: str, file: str, image_size: int, *, random_weights: bool) -> An
     with torch.device("meta"):  # before anything is downloaded
         shape = _create(name, **options)
     refuse_misfit(shape)
-    _check_activation(shape, name)
+    act = activation_name(shape.blocks[0].mlp.act)
+    _check_activation(name, act, shape.pretrained_cfg.get("notes") or ())
     if random_weights:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return _create(name, **options)
-    if file:
-        tensors = read_weights(Path(file)).tensors
-        options["pretrained_cfg_overlay"] = {"state_dict": tensors}
-    return _create(name, pretrained=True, **options)
+    if not file:
+        return _create(name, pretrained=True, **options)
+    found = read_weights(Path(file))
+    if found.is_script:
+        _check_activation(name, act, ["OpenAI's archive: QuickGELU"])
+    trunk = _create(
+        name, pretrained=True, pretrained_cfg_overlay={"state_dict": found.tensors}, **options
+    )
+    _check_complete(trunk, found.tensors, file)
+    return trunk
 
 
 def _create(name: str, **options: Any) -> Any:
@@ -72,9 +85,21 @@ def _create(name: str, **options: Any) -> Any:
         raise BackboneError(f"cannot be loaded: {error}{wanted}") from error
 
 
-def _check_activation(trunk: Any, name: str) -> None:
+def _check_activation(name: str, activation: str, notes: Sequence[str]) -> None:
     """Refuse weights that were trained with another activation than the model computes."""
-    notes = " ".join(trunk.pretrained_cfg.get("notes") or ())
-    if "quickgelu" in notes.lower() and activation_name(trunk.blocks[0].mlp.act) != "quick_gelu":
+    if "quickgelu" in " ".join(notes).lower() and activation != "quick_gelu":
         right = name.replace("_clip_", "_clip_quickgelu_")
         raise BackboneError(f"QuickGELU mismatch: these weights need the model {right}")
+
+
+def _check_complete(trunk: Any, tensors: dict[str, Tensor], file: str) -> None:
+    """Refuse a file that timm would take in part: with another classifier it loads leniently."""
+    own = trunk.state_dict()
+    given = checkpoint_filter_fn(dict(tensors), trunk)
+    missing = sorted(set(own) - set(given))
+    left = sorted(name for name in set(given) - set(own) if not name.startswith("head."))
+    if missing or left:
+        raise BackboneError(f"{file} does not fit: missing {missing[:4]}, left over {left[:4]}")
+    patches = tensors.get("patch_embed.proj.weight")
+    if patches is not None and patches.shape[-2:] != own["patch_embed.proj.weight"].shape[-2:]:
+        raise BackboneError(f"{file} does not fit: it has patches of {patches.shape[-1]} pixels")
