@@ -11,11 +11,8 @@ bytes apart.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tempfile
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +21,17 @@ import numpy as np
 
 from zeroi2v_bench.decode import decode_all
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.killable import map_killable
 
 FLIPS = (1, 8, 64, 512)
 SEED = 20261122
-LIMIT_S = 30
+LIMIT_S = 30.0
 OUTCOMES = ("raised", "reported damaged", "silent difference", "identical", "crash", "hang")
 ENCODERS = {
-    "H.264": ("libx264", "clip.mp4", {}),
-    "MPEG-4 (XviD)": ("mpeg4", "clip.avi", {"bf": "2", "g": "12", "vtag": "XVID"}),
-    "VP9": ("libvpx-vp9", "clip.webm", {"deadline": "realtime", "cpu-used": "8"}),
-    "HEVC": ("libx265", "clip.mp4", {"x265-params": "log-level=none", "preset": "ultrafast"}),
+    "H.264": ("libx264", ".mp4", {"threads": "1"}),  # more are not reproducible
+    "MPEG-4 (XviD)": ("mpeg4", ".avi", {"bf": "2", "g": "12", "vtag": "XVID"}),
+    "VP9": ("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "8"}),
+    "HEVC": ("libx265", ".mp4", {"x265-params": "log-level=none", "preset": "ultrafast"}),
 }
 
 
@@ -68,6 +66,15 @@ def encode(path: Path, codec: str, options: dict[str, str], frames: np.ndarray) 
         container.mux(stream.encode())
 
 
+def synthetic_clips(folder: Path) -> dict[str, Path]:
+    """One clip per codec."""
+    clips = {}
+    for name, (codec, suffix, options) in ENCODERS.items():
+        clips[name] = folder / f"{codec}{suffix}"
+        encode(clips[name], codec, options, scene(60, 240, 320))
+    return clips
+
+
 def mutated(data: bytes, flips: int, rng: np.random.Generator) -> bytes:
     """The file with that many bytes replaced by others, anywhere."""
     damaged = np.frombuffer(data, dtype=np.uint8).copy()
@@ -76,7 +83,7 @@ def mutated(data: bytes, flips: int, rng: np.random.Generator) -> bytes:
     return damaged.tobytes()
 
 
-def outcome(path: Path, clean: np.ndarray) -> str:
+def outcome(path: str) -> str:
     """What a reader of the damaged clip is told, and whether it is true."""
     try:
         frames, info = decode_all(path)
@@ -84,43 +91,26 @@ def outcome(path: Path, clean: np.ndarray) -> str:
         return "raised"
     if info.damaged:
         return "reported damaged"
+    clean = np.load(Path(path).with_name("clean.npy"))
     return "identical" if np.array_equal(frames, clean) else "silent difference"
 
 
-class KillableWorker:
-    """One child process at a time; a crash or a hang costs that child only."""
-
-    def __init__(self) -> None:
-        self._executor = self._start()
-
-    @staticmethod
-    def _start() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-
-    def outcome(self, path: Path, clean: np.ndarray) -> str:
-        """As the function, or how the child ended."""
-        try:
-            return self._executor.submit(outcome, path, clean).result(timeout=LIMIT_S)
-        except (BrokenProcessPool, TimeoutError) as error:
-            for process in (self._executor._processes or {}).values():
-                process.kill()
-            self._executor = self._start()
-            return "hang" if isinstance(error, TimeoutError) else "crash"
-
-
-def measure(path: Path, mutations: int, worker: KillableWorker) -> Counter[tuple[str, int]]:
-    """How often each outcome came of each number of flipped bytes."""
-    clean, info = decode_all(path)
+def measure(clip: Path, mutations: int, folder: Path) -> Counter[tuple[str, int]]:
+    """How often each outcome came of each number of changed bytes."""
+    clean, info = decode_all(clip)
     if info.damaged:
-        raise SystemExit(f"{path} is damaged to begin with: {info.damage}")
-    data, rng = path.read_bytes(), np.random.default_rng(SEED)
+        raise SystemExit(f"{clip} is damaged to begin with: {info.damage}")
+    np.save(folder / "clean.npy", clean)
+    data, rng = clip.read_bytes(), np.random.default_rng(SEED)
+    flips = {}
+    for number in range(mutations):
+        path = folder / f"{number}{clip.suffix}"
+        flips[str(path)] = FLIPS[number % len(FLIPS)]
+        path.write_bytes(mutated(data, flips[str(path)], rng))
     counts: Counter[tuple[str, int]] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        damaged = Path(folder) / f"damaged{path.suffix}"
-        for number in range(mutations):
-            flips = FLIPS[number % len(FLIPS)]
-            damaged.write_bytes(mutated(data, flips, rng))
-            counts[worker.outcome(damaged, clean), flips] += 1
+    for answer in map_killable(outcome, flips, workers=2, limit_s=LIMIT_S):
+        stopped = "hang" if answer.failure.startswith("no answer") else "crash"
+        counts[answer.value or stopped, flips[answer.task]] += 1
     return counts
 
 
@@ -130,16 +120,13 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, action="append", default=[])
     parser.add_argument("--mutations", type=int, default=100)
     arguments = parser.parse_args()
-    worker = KillableWorker()
     print(f"| clip | {' | '.join(OUTCOMES)} |\n| --- |{' --- |' * len(OUTCOMES)}")
     with tempfile.TemporaryDirectory() as folder:
-        clips = {str(path): path for path in arguments.clip}
-        for name, (codec, file, options) in {}.items() if clips else ENCODERS.items():
-            clips[name] = Path(folder) / codec / file
-            clips[name].parent.mkdir()
-            encode(clips[name], codec, options, scene(60, 240, 320))
-        for name, path in clips.items():
-            counts = measure(path, arguments.mutations, worker)
+        clips = {path.name: path for path in arguments.clip} or synthetic_clips(Path(folder))
+        for number, (name, clip) in enumerate(clips.items()):
+            mutations = Path(folder) / str(number)
+            mutations.mkdir()
+            counts = measure(clip, arguments.mutations, mutations)
             cells = [" + ".join(str(counts[kind, flips]) for flips in FLIPS) for kind in OUTCOMES]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
