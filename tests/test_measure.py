@@ -99,6 +99,8 @@ def test_a_plan_that_cannot_be_met_is_refused():
         Plan(rounds=5)
     with pytest.raises(BenchError, match="below the 4 fixed"):
         Plan(batch=4, max_batch=2)
+    with pytest.raises(BenchError, match="device 'abacus' cannot be used"):
+        Plan(device="abacus")
 
 
 def test_python_callers_get_the_same_errors():

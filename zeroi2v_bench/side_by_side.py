@@ -58,8 +58,11 @@ class Plan:
             raise BenchError(
                 f"the largest batch, {self.max_batch}, is below the {self.batch} fixed"
             )
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise BenchError(f"device {self.device}: no CUDA device here; use --device cpu")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # unknown, absent, or not compiled in
+            reason = str(error).splitlines()[0]
+            raise BenchError(f"device {self.device!r} cannot be used: {reason}") from error
 
 
 class SideBySide:
