@@ -200,14 +200,18 @@ def build_index(
             for info in _scan(missing, _partial(path), workers, limit_s):
                 done.append(info)
                 advance(len(done), len(paths))
-            lines = sorted(json.dumps(info._asdict()) for info in done)
-            write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-            _partial(path).unlink(missing_ok=True)
+            _write(done, path)
     except Timeout as error:
         raise DataError(f"{path}: another scan is writing it; wait for that") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
     return ClipIndex(done)
+
+
+def _write(infos: Iterable[ClipInfo], path: Path) -> None:
+    lines = sorted(json.dumps(info._asdict()) + "\n" for info in infos)
+    write_atomically(path, "".join(lines).encode())
+    _partial(path).unlink(missing_ok=True)
 
 
 def _scan(paths: list[str], partial: Path, workers: int, limit_s: float) -> Iterator[ClipInfo]:

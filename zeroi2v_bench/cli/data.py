@@ -102,14 +102,9 @@ def check(
 
     Fails if a clip of the split is missing or bad. Files that no split lists are extra.
     """
-    module = find_dataset(dataset)
-    if split is not None and split not in module.SPLITS:
-        raise click.BadParameter(f"{split!r}; {dataset} has {', '.join(module.SPLITS)}")
-    spec = SplitSpec(name=split or module.SPLITS[0])
-    splits = module.load(data_root, spec)
-    check_leaks(splits)
-    click.echo(f"{dataset}, split {spec.name}: {_summary(splits)}")
-    official = module.COUNTS.get(spec.name)
+    splits, name = load_checked(dataset, split, data_root)
+    click.echo(f"{dataset}, split {name}: {_summary(splits)}")
+    official = find_dataset(dataset).COUNTS.get(name)
     if official and official != (len(splits.train), len(splits.test)):
         click.echo(f"NOT the official counts, {official[0]} and {official[1]}")
     found = compare(dataset, data_root, results, splits)
@@ -123,6 +118,17 @@ def check(
         click.echo("run `zeroi2v-bench data index` with the same options to scan them")
     if any(found[kind] for kind in ("missing", "unreadable", "damaged")):
         sys.exit(1)
+
+
+def load_checked(dataset: str, split: str | None, data_root: Path | None) -> tuple[Splits, str]:
+    """The whole split of that name, or the dataset's first one, and its name."""
+    module = find_dataset(dataset)
+    if split is not None and split not in module.SPLITS:
+        raise click.BadParameter(f"{split!r}; {dataset} has {', '.join(module.SPLITS)}")
+    name = split or module.SPLITS[0]
+    splits = module.load(data_root, SplitSpec(name=name))
+    check_leaks(splits)
+    return splits, name
 
 
 def compare(
