@@ -8,7 +8,7 @@ from published_zeroi2v import logits, make_config, make_state, merge_as_publishe
 from safetensors.torch import save_file
 
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.official import load_official
+from zeroi2v_bench.official import combine, load_official
 
 BLOCK = "backbone.transformer.resblocks.1."
 CFG_TEXT = (
@@ -143,3 +143,9 @@ def test_a_file_and_a_configuration_that_differ_are_refused(given, message, as_j
 def test_a_classifier_of_another_size_than_the_file_says_is_refused(load):
     with pytest.raises(CheckpointError, match="9 classes"):
         load(make_state(make_config(), num_classes=9), None, {"cfg": CFG_TEXT})
+
+
+def test_a_tuple_and_a_list_of_the_same_numbers_agree():
+    assert combine({"kernel": (3, 1, 1)}, {"kernel": [3, 1, 1]}) == {"kernel": [3, 1, 1]}
+    with pytest.raises(CheckpointError, match="kernel"):
+        combine({"kernel": (3, 1, 1)}, {"kernel": [3, 3, 3]})

@@ -154,6 +154,13 @@ def test_a_cut_file_is_an_error_of_its_own_kind(share, zipped, tmp_path):
         read_weights(path)
 
 
+def test_a_compressed_archive_is_refused_before_it_can_grow(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/data.pkl", b"." * 10**6)
+    with pytest.raises(CheckpointError, match="compressed"):
+        read_weights(tmp_path / "a.pth")
+
+
 def test_a_tensor_that_reaches_outside_its_storage_is_refused(tmp_path):
     path = save(tmp_path / "a.pth", {"a": torch.ones(1000)}, True)
     with zipfile.ZipFile(path) as file:

@@ -119,11 +119,16 @@ def combine(said: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -
     for key in set(said) & set(given) - {"pretrained"}:  # where training started, not the model
         if isinstance(said[key], dict) and isinstance(given[key], dict):
             merged[key] = combine(said[key], given[key], f"{path}{key}.")
-        elif said[key] != given[key]:
+        elif _plain(said[key]) != _plain(given[key]):
             raise CheckpointError(
                 f"the file says {path}{key}={said[key]!r}, the configuration {given[key]!r}"
             )
     return merged
+
+
+def _plain(value: Any) -> Any:
+    """Python text has tuples where JSON has lists."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _find_layout(arguments: dict[str, Any]) -> tuple[str, ModuleType]:

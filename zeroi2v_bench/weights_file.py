@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from zeroi2v_bench.archives import open_archive
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.unpickle import Record, StoredTensor, open_archive
+from zeroi2v_bench.unpickle import Record, StoredTensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
