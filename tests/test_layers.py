@@ -21,12 +21,15 @@ OWNERS = {
 }
 LAYERS = [
     {"errors", "types"},
-    {"registry", "protocol", "sampling", "decode", "transforms", "nn", "datasets.base", "records"},
+    {
+        *("registry", "protocol", "sampling", "decode", "transforms", "nn", "datasets.base"),
+        *("records", "cost_records"),
+    },
     {"reader", "loader", "splits", "datasets", "weights_file", "unpickle"},
     {"backbones", "methods", "merging"},
     {"checkpoints", "official", "export"},
-    {"train", "evaluation", "efficiency", "environment"},
-    {"runner", "tables", "plots", "published"},
+    {"train", "evaluation", "efficiency", "timing", "side_by_side", "environment"},
+    {"runner", "measuring", "tables", "cost_table", "plots", "published"},
     {"cli"},
 ]
 
