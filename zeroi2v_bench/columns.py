@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from zeroi2v_bench.records import RunRecord
 
 
+def _nothing(_: Any) -> None:
+    """The value of a column that is worked out elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column.
@@ -29,7 +33,7 @@ class Column:
 
     title: str
     show: Callable[[Any], str] = str
-    read: Callable[[Any], Any] = str
+    read: Callable[[Any], Any] = _nothing
     usual: Callable[[Any], bool] | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,14 +28,18 @@ def standard_deviation(values: Sequence[float]) -> float | None:
 
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Student's interval of the mean, as over seeds; needs two values at least."""
-    from scipy.special import stdtrit
-
     spread = standard_deviation(values)
     if spread is None:
         raise ValueError(f"an interval over seeds needs two at least, not {len(values)}")
-    quantile = float(stdtrit(len(values) - 1, 0.5 + confidence / 2))
-    half = quantile * spread / math.sqrt(len(values))
+    half = _t_quantile(len(values) - 1, 0.5 + confidence / 2) * spread / math.sqrt(len(values))
     return mean(values) - half, mean(values) + half
+
+
+@cache
+def _t_quantile(degrees: int, share: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, share))
 
 
 def wilson_interval(
