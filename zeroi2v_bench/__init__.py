@@ -10,30 +10,61 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import load_backbone
+    from zeroi2v_bench.checkpoints import load_model, save_model
+    from zeroi2v_bench.decode import decode_frames, probe_video
+    from zeroi2v_bench.evaluation import evaluate
+    from zeroi2v_bench.export import export_model
+    from zeroi2v_bench.measuring import measure
     from zeroi2v_bench.merging import merge, verify_merge
+    from zeroi2v_bench.methods.base import adapt
+    from zeroi2v_bench.official import load_official
     from zeroi2v_bench.protocol import load_protocol, override
     from zeroi2v_bench.records import append_record, load_records
+    from zeroi2v_bench.runner import run
+    from zeroi2v_bench.splits import load_splits
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "adapt",
     "append_record",
+    "decode_frames",
+    "evaluate",
+    "export_model",
     "load_backbone",
+    "load_model",
+    "load_official",
     "load_protocol",
     "load_records",
+    "load_splits",
+    "measure",
     "merge",
     "override",
+    "probe_video",
+    "run",
+    "save_model",
     "verify_merge",
 ]
 
 # No module may carry the name of a function here: importing it would hide the function.
 _HOMES = {
+    "adapt": "methods.base",
     "append_record": "records",
+    "decode_frames": "decode",
+    "evaluate": "evaluation",
+    "export_model": "export",
     "load_backbone": "backbones.base",
+    "load_model": "checkpoints",
+    "load_official": "official",
     "load_protocol": "protocol",
     "load_records": "records",
+    "load_splits": "splits",
+    "measure": "measuring",
     "merge": "merging",
     "override": "protocol",
+    "probe_video": "decode",
+    "run": "runner",
+    "save_model": "checkpoints",
     "verify_merge": "merging",
 }
 

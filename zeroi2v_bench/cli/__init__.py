@@ -21,6 +21,8 @@ VERBS = {
     "measure": "measure",
     "compare": "compare",
     "reproduce": "reproduce",
+    "merge": "weights",
+    "export": "weights",
 }
 """Verb to the module of this package that defines it, as ``<verb>_command``."""
 
