@@ -65,7 +65,7 @@ def test_times_stand_beside_a_second_plain_row_and_name_their_conditions(monkeyp
 
 
 def test_two_backbones_are_each_compared_with_their_own_plain_model():
-    record = measure([("lora", {})], ["digits", "digits"], case=SMALL, plan=None)
+    record = measure(["lora"], ["digits", "digits"])
     assert [row.state for row in record.rows] == 2 * ["plain", "unmerged", "merged"]
 
 
@@ -105,13 +105,13 @@ def test_a_plan_that_cannot_be_met_is_refused():
 
 def test_python_callers_get_the_same_errors():
     with pytest.raises(UnknownNameError):
-        measure([("nothing", {})], ["digits"], case=SMALL, plan=None)
+        measure(["nothing"], ["digits"])
     with pytest.raises(ProtocolError):
-        measure([("aim", {"ratio": 2})], ["digits"], case=SMALL, plan=None)
+        measure([("aim", {"ratio": 2})], ["digits"])
 
 
 def test_cost_records_are_written_once_and_damage_is_reported(tmp_path):
-    record = measure([], ["digits"], case=SMALL, plan=None)
+    record = measure([], ["digits"], case=SMALL)
     path = append_costs(record, tmp_path)
     with pytest.raises(RecordError, match="never rewritten"):
         append_costs(record, tmp_path)

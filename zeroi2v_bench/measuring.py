@@ -60,6 +60,10 @@ class Case:
         return Task(num_frames=self.num_frames, class_names=names)
 
 
+EIGHT_FRAMES = Case()
+"""8x1x3, as in most tables of the paper."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A model to be measured, and the row that it makes."""
@@ -69,11 +73,11 @@ class Entry:
 
 
 def measure(
-    methods: Sequence[tuple[str, Mapping[str, Any]]],
+    methods: Sequence[str | tuple[str, Mapping[str, Any]]],
     backbones: Sequence[str],
     *,
-    case: Case,
-    plan: Plan | None,
+    case: Case = EIGHT_FRAMES,
+    plan: Plan | None = None,
     random_weights: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> CostRecord:
@@ -84,7 +88,7 @@ def measure(
     the noise. All models are in memory together, so that they can take turns.
 
     Args:
-        methods: Names of methods, and the parameters that differ from their defaults.
+        methods: Names of methods, or pairs of a name and parameters.
         backbones: Where image models come from; see `load_backbone`.
         case: Frames, views, classes.
         plan: How times are taken; None counts only, on random weights and without a forward pass.
@@ -95,6 +99,7 @@ def measure(
         BenchError: Bad input, counts that contradict the closed formula, or too little memory.
     """
     entries: list[Entry] = []
+    pairs = [(method, {}) if isinstance(method, str) else method for method in methods]
     for spec in backbones:
         report(f"{spec}: counting")
         backbone = load_backbone(
@@ -103,7 +108,7 @@ def measure(
         if plan is None:
             network = without_memory(backbone.model)
             backbone = Backbone(model=network, info=backbone.info, text=backbone.text)
-        entries += build_entries(methods, backbone, case, again=plan is not None)
+        entries += build_entries(pairs, backbone, case, again=plan is not None)
     rows = [entry.row for entry in entries]
     if plan is not None:
         rows = add_times(entries, case, plan, report)
