@@ -61,6 +61,10 @@ def test_curves_draw_intervals_only_where_there_are_several_seeds():
     assert drawn.count("whisker") == 2
 
 
+def test_points_of_one_accuracy_still_stand_on_an_axis_with_several_ticks():
+    assert round_ticks(87.25, 87.25) == [86.0, 86.5, 87.0, 87.5, 88.0, 88.5]
+
+
 def test_a_single_k_and_equal_values_still_make_a_picture():
     one = Curve(method="A", measured=False, points=((2, 50.0, None, None),))
     assert "polyline" in curves([one], {"a": "s0"}, "T")

@@ -47,7 +47,9 @@ def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
     >>> round_ticks(76.9, 87.5)
     [75.0, 77.5, 80.0, 82.5, 85.0, 87.5]
     """
-    span = max(high - low, 1e-12)
+    if high - low < 1e-6 * max(1.0, abs(high)):
+        low, high = low - 1, high + 1
+    span = high - low
     unit = 10 ** math.floor(math.log10(span / count))
     step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k * count >= span)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
