@@ -53,6 +53,12 @@ def test_newest_record_of_a_key_wins_and_it_is_said():
     assert "newest of 2" in lines[0]
 
 
+def test_a_cell_cannot_steer_a_terminal_or_start_a_tag():
+    text = render(runs_table([record(method="\x1b[31mred<b>")]), "markdown")
+    assert "\x1b" not in text
+    assert "[31mred&lt;b>" in text
+
+
 def test_a_cell_with_pipes_and_newlines_stays_one_cell():
     text = render(runs_table([record(method="a|b\nc")]), "markdown")
     assert len(text.splitlines()) == 3

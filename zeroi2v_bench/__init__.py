@@ -11,27 +11,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import load_backbone
     from zeroi2v_bench.checkpoints import load_model, save_model
+    from zeroi2v_bench.cost_records import append_costs, load_costs
     from zeroi2v_bench.decode import decode_frames, probe_video
     from zeroi2v_bench.evaluation import evaluate
     from zeroi2v_bench.export import export_model
+    from zeroi2v_bench.html_report import html_page
     from zeroi2v_bench.measuring import measure
     from zeroi2v_bench.merging import merge, verify_merge
     from zeroi2v_bench.methods.base import adapt
     from zeroi2v_bench.official import load_official
+    from zeroi2v_bench.pairing import compare_pair
     from zeroi2v_bench.protocol import load_protocol, override
     from zeroi2v_bench.records import append_record, load_records
     from zeroi2v_bench.runner import run
     from zeroi2v_bench.splits import load_splits
+    from zeroi2v_bench.tables import build_table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "adapt",
+    "append_costs",
     "append_record",
+    "build_table",
+    "compare_pair",
     "decode_frames",
     "evaluate",
     "export_model",
+    "html_page",
     "load_backbone",
+    "load_costs",
     "load_model",
     "load_official",
     "load_protocol",
@@ -49,11 +58,16 @@ __all__ = [
 # No module may carry the name of a function here: importing it would hide the function.
 _HOMES = {
     "adapt": "methods.base",
+    "append_costs": "cost_records",
     "append_record": "records",
+    "build_table": "tables",
+    "compare_pair": "pairing",
     "decode_frames": "decode",
     "evaluate": "evaluation",
     "export_model": "export",
+    "html_page": "html_report",
     "load_backbone": "backbones.base",
+    "load_costs": "cost_records",
     "load_model": "checkpoints",
     "load_official": "official",
     "load_protocol": "protocol",

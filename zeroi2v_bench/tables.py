@@ -266,10 +266,11 @@ def _is_number(value: Any) -> bool:
 
 
 def plain(text: str) -> str:
-    """Text that cannot break a Markdown row or start a tag."""
+    """Text that cannot break a Markdown row, start a tag or steer a terminal."""
     for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;")):
         text = text.replace(old, new)
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
 
 
 def markdown(titles: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
