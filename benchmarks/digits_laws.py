@@ -20,6 +20,7 @@ import numpy as np
 
 from zeroi2v_bench.checkpoints import load_model
 from zeroi2v_bench.evaluation import evaluate
+from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.protocol import load_protocol
 from zeroi2v_bench.reader import FrameReader
@@ -49,15 +50,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results/reference"))
     results: Path = parser.parse_args().results
-    protocol, reader = load_protocol("full_digits"), FrameReader()
+    protocol, cache = load_protocol("full_digits"), open_cache("ram")
     test = load_splits(protocol, None, 0).test
-    loader = build_loader(test, protocol, reader, image_size=32, batch_size=64)
+    loader = build_loader(test, protocol, FrameReader(cache), image_size=32, batch_size=64)
     print("| method | top-1 (%) by seed | mean | turned by reversal (%) | pair entropy (nats) |")
     print("| --- | --- | ---: | ---: | ---: |")
     for method in METHODS:
         top1, turned, entropy = [], [], []
         for seed in protocol.seeds:
-            record = run(protocol, method=method, seed=seed, results=results, reader=reader)
+            record = run(protocol, method=method, seed=seed, results=results, cache=cache)
             path = results / record.protocol / f"{record.run_id}.safetensors"
             if not path.is_file():
                 sys.exit(f"{path} is missing; run this with a --results folder of your own")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from zeroi2v_bench.backbones.base import load_backbone
 from zeroi2v_bench.evaluation import accuracy_of
 from zeroi2v_bench.execution import IN_THIS_PROCESS
+from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.protocol import load_protocol, override
 from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.recording import Job
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--method", action="append", choices=METHODS)
     parser.add_argument("--rate", action="append", type=float)
     arguments = parser.parse_args()
-    reader, plain = FrameReader(), load_protocol("full_digits")
+    reader, plain = FrameReader(open_cache("ram")), load_protocol("full_digits")
     splits = load_splits(plain, None, 0)
     inner = replace(
         splits,

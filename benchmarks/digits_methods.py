@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.cost_records import append_costs, load_costs
+from zeroi2v_bench.frame_cache import FrameCache, open_cache
 from zeroi2v_bench.intervals import mean, t_interval
 from zeroi2v_bench.measuring import Case, measure
 from zeroi2v_bench.methods.base import parse_params
 from zeroi2v_bench.protocol import load_protocol
-from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.runner import run
 from zeroi2v_bench.side_by_side import Plan
 from zeroi2v_bench.tables import markdown
@@ -69,14 +69,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run what is not recorded yet, then print the tables."""
     arguments = parse_arguments()
-    reader, methods = FrameReader(), arguments.method or METHODS
+    cache, methods = open_cache("ram"), arguments.method or METHODS
     protocols = [load_protocol(name) for name in arguments.protocol or PROTOCOLS]
     runs: dict[str, dict[str, list[RunRecord]]] = {}
     for protocol in protocols:
         check_rows(protocol, methods)
         runs[protocol.name] = {
             method: [
-                run_one(protocol, method, seed, arguments.results, reader)
+                run_one(protocol, method, seed, arguments.results, cache)
                 for seed in arguments.seed or protocol.seeds
             ]
             for method in methods
@@ -94,10 +94,10 @@ def check_rows(protocol: Protocol, methods: tuple[str, ...]) -> None:
 
 
 def run_one(
-    protocol: Protocol, method: str, seed: int, results: Path, reader: FrameReader
+    protocol: Protocol, method: str, seed: int, results: Path, cache: FrameCache | None
 ) -> RunRecord:
     """The record of a run, which is made unless it is there."""
-    record = run(protocol, method=method, seed=seed, results=results, reader=reader)
+    record = run(protocol, method=method, seed=seed, results=results, cache=cache)
     top1 = record.accuracy.top1
     print(f"{protocol.name}, {method}, seed {seed}: {top1:.2f} %", file=sys.stderr, flush=True)
     if method in ORDER_INVARIANT and top1 > 50:

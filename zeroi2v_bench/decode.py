@@ -12,9 +12,11 @@ folders are opened: no URL, no playlist, no protocol such as ``concat:``.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 
 from zeroi2v_bench.decode_folder import FolderReader
@@ -26,7 +28,15 @@ from zeroi2v_bench.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["DECODERS", "VideoInfo", "decode_all", "decode_frames", "probe_video", "read_frames"]
+__all__ = [
+    "DECODERS",
+    "VideoInfo",
+    "decode_all",
+    "decode_frames",
+    "describe_decoder",
+    "probe_video",
+    "read_frames",
+]
 
 DECODERS = ("pyav", "decord", "torchcodec")
 
@@ -108,12 +118,19 @@ def read_frames(
     return frames.reshape(*indices.shape, *frames.shape[1:]), info
 
 
-def decode_all(path: str | Path, *, short_side: int | None = None) -> tuple[np.ndarray, VideoInfo]:
+def decode_all(
+    path: str | Path,
+    *,
+    short_side: int | None = None,
+    each: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
+) -> tuple[np.ndarray, VideoInfo]:
     """Every frame of a clip, decoded once.
 
     Args:
         path: The file or folder.
         short_side: Larger frames are scaled down to this short side while they are converted.
+        each: What to make of each frame (H, W, C) as it comes, so that not all are held as they
+            are.
 
     Returns:
         (num_frames, H, W, C) uint8 RGB, and the verdict on the clip, with the file's own size.
@@ -122,9 +139,24 @@ def decode_all(path: str | Path, *, short_side: int | None = None) -> tuple[np.n
         DecodeError: No frame can be decoded, or an extracted frame cannot be read.
     """
     with _open(Path(path)) as reader:
-        frames = [reader.rgb(frame, short_side) for frame in reader]
+        frames = [each(reader.rgb(frame, short_side)) for frame in reader]
         info = reader.info()
     return np.stack(frames), info
+
+
+def describe_decoder(decoder: str) -> str:
+    """Name and version of a decoder, with that of PyAV's own FFmpeg.
+
+    Raises:
+        DecodeError: Unknown, or not installed.
+    """
+    if decoder not in DECODERS:
+        raise DecodeError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+    try:
+        found = f"{decoder} {version('av' if decoder == 'pyav' else decoder)}"
+    except PackageNotFoundError as error:
+        raise DecodeError(f"decoder {decoder!r} is not installed; use 'pyav'") from error
+    return f"{found} (FFmpeg {av.ffmpeg_version_info})" if decoder == "pyav" else found
 
 
 @contextmanager

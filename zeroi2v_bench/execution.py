@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zeroi2v_bench.frame_cache import CacheKind
     from zeroi2v_bench.types import Clip
 
 SMALL_FILE_BYTES = 64 * 1024
@@ -30,6 +31,9 @@ class Execution:
         channels_last: Lay out the patch embedding for channels-last convolution (CUDA).
         save_minutes: Minutes between two checkpoints of a training.
         save_steps: Also save after so many steps.
+        decoder: "pyav", or one that seeks: "decord" or "torchcodec".
+        cache: Where decoded frames are kept: "ram", "disk" or "off".
+        cache_gb: Largest size of that; see `frame_cache.open_cache`.
         tensorboard: Log to TensorBoard beside the record.
     """
 
@@ -40,6 +44,9 @@ class Execution:
     channels_last: bool = False
     save_minutes: float = 5.0
     save_steps: int | None = None
+    decoder: str = "pyav"
+    cache: CacheKind = "ram"
+    cache_gb: float | None = None
     tensorboard: bool = False
 
     @property

@@ -110,6 +110,7 @@ class ClipViews(Dataset[Sample]):
             clip,
             lambda length: test_indices(length, sampling, views.clips).reshape(-1),
             views.short_side or self.image_size,
+            fixed=f"{sampling.kind} {sampling.num_frames}x{sampling.stride} in {views.clips}",
         )
         crops = test_views(frames, self.image_size, views)  # (crops, clips * T, C, S, S)
         video = crops.unflatten(1, (views.clips, -1)).flatten(0, 1).transpose(1, 2)

@@ -76,8 +76,7 @@ def clear_reader_faults(loader: DataLoader[Sample]) -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        reason = str(error).partition(" is ")[2].strip(" .") or "exited"
-        raise DataError(f"a process that reads clips {reason}{_culprits(loader)}") from error
+        raise DataError(f"a process that reads clips died{_culprits(loader)}") from error
 
 
 def batches_of(loader: DataLoader[Sample]) -> Iterator[Batch]:

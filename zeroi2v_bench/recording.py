@@ -6,7 +6,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.efficiency import count_costs
@@ -73,6 +72,7 @@ class Outcome:
 
 def key_of(job: Job) -> str:
     """Hash of everything that makes two runs the same run."""
+    decoder = job.execution.decoder
     return run_key(
         protocol=job.protocol.name,
         version=job.protocol.version,
@@ -83,6 +83,7 @@ def key_of(job: Job) -> str:
         seed=job.seed,
         splits=job.splits.fingerprint,
         class_names=job.splits.class_names_hash,
+        **({} if decoder == "pyav" else {"decoder": decoder}),
     )
 
 
@@ -126,7 +127,7 @@ def make_record(job: Job, key: str, run_id: str, outcome: Outcome) -> RunRecord:
         efficiency_unmerged=costs_of(job, outcome, outcome.model) if merged else None,
         merge=outcome.checked,
         fit=outcome.fitted,
-        decoder=f"pyav {version('av')}",
+        decoder=job.reader.version,
         environment=describe_environment(job.device),
         seconds=job.seconds,
         notes=notes_of(job, outcome),

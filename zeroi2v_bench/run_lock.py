@@ -42,7 +42,7 @@ def _acquire(lock: FileLock, path: Path) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=PATIENCE_S)
-        for stale in path.parent.glob(f".{path.stem}*"):
+        for stale in path.parent.glob(f".{path.stem}.*"):
             if stale.name != f".{path.stem}.lock":
                 stale.unlink()
     except Timeout:

@@ -10,11 +10,13 @@ import torch
 
 from zeroi2v_bench.backbones.base import load_backbone
 from zeroi2v_bench.checkpoints import save_model
+from zeroi2v_bench.data_index import load_index
 from zeroi2v_bench.datasets.base import find_dataset
 from zeroi2v_bench.distributed import is_first, require_agreement
 from zeroi2v_bench.evaluation import accuracy_of, evaluate
 from zeroi2v_bench.execution import IN_THIS_PROCESS, Execution, default_workers
 from zeroi2v_bench.faults import clear_faults
+from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt, parse_params
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
     from torch.utils.data import DataLoader
 
+    from zeroi2v_bench.data_index import ClipInfo
+    from zeroi2v_bench.frame_cache import FrameCache
     from zeroi2v_bench.loader import Sample
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
@@ -68,7 +72,7 @@ def run(
     checkpoint: Path | None = None,
     config: Mapping[str, Any] | None = None,
     execution: Execution = IN_THIS_PROCESS,
-    reader: FrameReader | None = None,
+    cache: FrameCache | None = None,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> RunRecord:
@@ -85,8 +89,8 @@ def run(
         checkpoint: A trained model, published or saved by this package, to evaluate instead of
             training one.
         config: For a published checkpoint, what its file does not say; see `load_official`.
-        execution: Devices, processes and checkpoints.
-        reader: Reads frames; share one between runs on the same clips.
+        execution: Devices, processes, checkpoints, decoder and cache.
+        cache: Of decoded frames; share one between runs. None opens one of ``execution.cache``.
         force: Run again even if the same run is recorded.
         report: Called with a line for every step.
 
@@ -108,7 +112,7 @@ def run(
         seed=seed,
         backbone=source,
         splits=load_splits(protocol, data_root, seed),
-        reader=reader or FrameReader(),
+        reader=make_reader(execution, cache, load_index(results, protocol.dataset, data_root)),
         execution=execution,
         report=report,
     )
@@ -122,6 +126,17 @@ def run(
         while path.exists():  # forced: the earlier record stays
             path = path.with_name(f"{path.stem}+.json")
         return perform(job, key, path, trained)
+
+
+def make_reader(
+    execution: Execution, cache: FrameCache | None, index: Mapping[str, ClipInfo]
+) -> FrameReader:
+    """A reader with the cache, in which what no run has used since may now make room."""
+    if cache is None:
+        cache = open_cache(execution.cache, execution.cache_gb)
+    else:
+        cache.begin_run()
+    return FrameReader(cache, index, execution.decoder)
 
 
 def perform(job: Job, key: str, path: Path, trained: VideoViT | None) -> RunRecord:

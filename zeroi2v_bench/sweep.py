@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zeroi2v_bench.errors import BenchError, Interrupted
-from zeroi2v_bench.reader import FrameReader
+from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.runner import run
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def sweep(
     Raises:
         Interrupted: SIGTERM or Ctrl-C came; the jobs after it are not begun.
     """
-    reader, records, failed = FrameReader(), [], []
+    cache = open_cache(execution.cache, execution.cache_gb)
+    records, failed = [], []
     for protocol, method, seed in jobs:
         name = f"{protocol.name}, {method}, seed {seed}"
         report(name)
@@ -46,7 +47,7 @@ def sweep(
                 protocol,
                 method=method,
                 seed=seed,
-                reader=reader,
+                cache=cache,
                 execution=execution,
                 report=lambda line: report(f"  {line}"),
                 **options,

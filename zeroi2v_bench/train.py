@@ -23,7 +23,7 @@ from zeroi2v_bench.reader_watch import batches_of, clear_reader_faults
 from zeroi2v_bench.records import FitReport
 from zeroi2v_bench.train_events import Meter, TrainEvent
 from zeroi2v_bench.train_loss import summed_loss
-from zeroi2v_bench.train_state import TrainState, put_tensors, seed_step, trained_tensors
+from zeroi2v_bench.train_state import TrainState, put_tensors, seed_draws, trained_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +141,6 @@ class Training:
             Whether it is time to save, and whether to stop: the same on all processes.
         """
         rows = self.batches.batch(number)
-        seed_step(self.seed, self.state.step, rank())
         own_loss, own_seen = self.backward(source, self.batches.num_micro(number), len(rows))
         due = is_first() and self.checkpoint is not None and self.checkpoint.due(self.state.step)
         loss, seen, save, stop = add_up([own_loss, own_seen, due, bool(self.stop.name)])
@@ -164,6 +163,7 @@ class Training:
         total, seen = torch.zeros((), device=self.device), 0
         for micro in range(num_micro):
             batch = self.take(source)
+            seed_draws(self.seed, self.state.step, rank(), micro)
             self.state.left_out |= {row for row, what in batch.status.items() if what != "ok"}
             if not len(batch.rows) and group_size() == 1:
                 continue

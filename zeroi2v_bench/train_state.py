@@ -1,7 +1,7 @@
 """What a training needs to go on where it was, and the one file that keeps it.
 
 Randomness needs no state of its own: the order of the clips and the augmentation follow from seed,
-epoch and clip, and dropout is drawn anew in every step from seed, step and rank. So the number of
+epoch and clip, and dropout is seeded anew for every micro-batch by its place. So the number of
 steps done is the position of the sampler and the state of every generator, on any number of
 processes. Frozen weights are not copied; the run's key holds their hash.
 """
@@ -73,9 +73,9 @@ def put_tensors(model: nn.Module, values: Mapping[str, Tensor]) -> None:
             own[name].copy_(value)
 
 
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed torch's generators for one step of one process."""
-    drawn = np.random.SeedSequence([seed, step, rank]).generate_state(2, np.uint32)
+def seed_draws(*place: int) -> None:
+    """Seed torch's generators for the place of a micro-batch: seed, step, rank and number."""
+    drawn = np.random.SeedSequence(place).generate_state(2, np.uint32)
     torch.manual_seed(int(drawn[0]) << 32 | int(drawn[1]))
 
 

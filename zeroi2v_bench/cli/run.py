@@ -69,6 +69,21 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
     help="Processes that read clips, per device.  [by cores; 0 for small files]",
 )
 @click.option(
+    "--decoder",
+    type=click.Choice(["pyav", "decord", "torchcodec"]),
+    default="pyav",
+    show_default=True,
+    help="The last two seek, and refuse files on which that gives other frames.",
+)
+@click.option(
+    "--cache",
+    type=click.Choice(["ram", "disk", "off"]),
+    default="ram",
+    show_default=True,
+    help="Where decoded frames are kept; what is on disk serves later runs too.",
+)
+@click.option("--cache-gb", type=click.FloatRange(min=0), help="[2 in RAM, 50 on disk]")
+@click.option(
     "--micro-batch",
     type=click.IntRange(min=1),
     help="Most clips per device at once in training; gradients add up to the protocol's batch.",
