@@ -110,6 +110,16 @@ def test_few_shot_rows_carry_mean_deviation_and_interval_over_seeds():
     assert row["measured.seeds"] == 3
 
 
+def test_an_interval_of_accuracies_ends_at_100_per_cent():
+    tops = (94.0, 96.0, 99.5)
+    (group,), _ = group_runs(
+        [record(seed=s, **{"accuracy.top1": top}) for s, top in enumerate(tops)]
+    )
+    low, high = group.interval()
+    assert high == 100.0
+    assert low < 94.0
+
+
 def test_a_user_adds_a_table_by_two_files(tmp_path):
     (tmp_path / "mine.yaml").write_text(MINE)
     (tmp_path / "mine.csv").write_text(PUBLISHED)

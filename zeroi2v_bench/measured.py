@@ -93,9 +93,12 @@ class Group:
         return standard_deviation(self.figures("top1"))
 
     def interval(self) -> tuple[float, float] | None:
-        """95 % t-interval of the mean top-1 over seeds; None for a single seed."""
+        """95 % t-interval of the mean top-1 over seeds, cut at 0 and 100; None for one seed."""
         values = self.figures("top1")
-        return t_interval(values) if len(values) > 1 else None
+        if len(values) < 2:
+            return None
+        low, high = t_interval(values)
+        return max(low, 0.0), min(high, 100.0)
 
     def facts(self) -> dict[str, Any]:
         """What tables choose and match by; see `published.Fact`."""
