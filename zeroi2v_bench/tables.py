@@ -213,7 +213,7 @@ def column_of(name: str) -> Column:
     """How a column of any table is titled and printed."""
     prefix, dot, figure = name.partition(".")
     if not dot:
-        return COLUMNS.get(name, Column(name))
+        return COLUMNS.get(name, Column(name.replace("_", " ")))
     known = {**MEASURED, **GAPS}.get(figure, Column(figure.replace("_", " ")))
     if prefix == "difference":
         unit = "%" if figure in RELATIVE else "points"
