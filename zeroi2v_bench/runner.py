@@ -21,6 +21,7 @@ from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt, parse_params
 from zeroi2v_bench.probe import fit_head, only_head_trains
+from zeroi2v_bench.progress import clip_bar, watching
 from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.recording import Job, Outcome, key_of, make_record, record_path
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from zeroi2v_bench.loader import Sample
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
-    from zeroi2v_bench.train_events import TrainEvent
     from zeroi2v_bench.types import Clip, Predictions
 
 VERIFIED_CLIPS = 64
@@ -207,31 +207,27 @@ def train(job: Job, model: VideoViT, checkpoint: Checkpoint | None = None) -> Fi
         workers=workers_of(job, clips),
         pin_memory=job.execution.on_cuda,
     )
-
-    def watch(event: TrainEvent) -> None:
-        if event.kind == "epoch":
-            job.report(f"{job.method}: epoch {event.epoch}/{event.epochs}, loss {event.loss:.3f}")
-
-    return fit(
-        model,
-        loader,
-        optim,
-        clips,
-        device=job.device,
-        seed=job.seed,
-        checkpoint=checkpoint,
-        judge=judge_of(job) if job.splits.holdout else None,
-        compiled=job.execution.compiled,
-        watch=watch,
-    )
+    path, board = checkpoint.path if checkpoint else None, job.execution.tensorboard
+    with watching(path, job.method, job.report, tensorboard=board) as watch:
+        return fit(
+            model,
+            loader,
+            optim,
+            clips,
+            device=job.device,
+            seed=job.seed,
+            checkpoint=checkpoint,
+            judge=judge_of(job) if job.splits.holdout else None,
+            compiled=job.execution.compiled,
+            watch=watch,
+        )
 
 
 def judge_of(job: Job) -> Callable[[VideoViT], float]:
     """Top-1 on the held-out clips, which chooses the epoch."""
-    held = job.splits.holdout
 
     def top1(model: VideoViT) -> float:
-        (predictions,) = predict(job, [model], held)
+        (predictions,) = score_clips(job, [model], job.splits.holdout)
         return accuracy_of(predictions, bad_clips=job.protocol.splits.bad_clips).top1
 
     return top1
@@ -259,17 +255,26 @@ def loader_of(job: Job, clips: tuple[Clip, ...], *, divided: bool = True) -> Dat
     )
 
 
-def predict(
-    job: Job, models: list[VideoViT], clips: tuple[Clip, ...] | None = None
+def predict(job: Job, models: list[VideoViT]) -> list[Predictions]:
+    """Scores of all models on every test clip, each read once."""
+    with clip_bar("evaluate", len(job.splits.test)) as advance:
+        return score_clips(job, models, job.splits.test, advance)
+
+
+def score_clips(
+    job: Job,
+    models: list[VideoViT],
+    clips: tuple[Clip, ...],
+    advance: Callable[[int], None] | None = None,
 ) -> list[Predictions]:
-    """Scores of all models on every clip (every test clip), each read once."""
-    clips = job.splits.test if clips is None else clips
+    """Scores of all models on the clips."""
     return evaluate(
         models,
         batches_of(loader_of(job, clips)),
         clips,
         num_classes=len(job.splits.class_names),
         device=job.device,
+        advance=advance,
     )
 
 
