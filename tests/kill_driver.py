@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 moving_digits.TRAIN_PER_CLASS, moving_digits.TEST_PER_CLASS = 3, 1
 PROTOCOL = override(
     load_protocol("full_digits"),
-    {"optim.epochs": 3, "optim.batch_size": 5, "splits.holdout": 0.3, "seeds": [0]},
+    {"optim.epochs": 2, "optim.batch_size": 5, "splits.holdout": 0.3, "seeds": [0]},
 )
 SAVE_EVERY_STEP = Execution(save_steps=1)
 

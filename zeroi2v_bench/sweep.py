@@ -15,33 +15,43 @@ if TYPE_CHECKING:
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.records import RunRecord
 
+    RunSpec = tuple[Protocol, str, int]
+    """Protocol, method and seed."""
+
+
+def name_of(spec: RunSpec) -> str:
+    """A run as it is called in messages."""
+    protocol, method, seed = spec
+    return f"{protocol.name}, {method}, seed {seed}"
+
 
 def sweep(
-    jobs: Iterable[tuple[Protocol, str, int]],
+    specs: Iterable[RunSpec],
     execution: Execution,
     *,
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> tuple[list[RunRecord], list[str]]:
-    """Run every job; one that fails is listed and the rest goes on.
+    """Do every run; one that fails is listed and the rest goes on.
 
     Args:
-        jobs: Protocol, method and seed of each.
+        specs: Protocol, method and seed of each.
         execution: How to carry them out.
         report: Called with a line for every step.
         options: Further arguments of `runner.run`.
 
     Returns:
-        The records, of runs that were there before too, and one line per failed job.
+        The records, of runs that were there before too, and one line per failed run.
 
     Raises:
-        Interrupted: SIGTERM or Ctrl-C came; the jobs after it are not begun.
+        Interrupted: SIGTERM or Ctrl-C came; the runs after it are not begun.
     """
     cache = open_cache(execution.cache, execution.cache_gb)
-    records, failed = [], []
-    for protocol, method, seed in jobs:
-        name = f"{protocol.name}, {method}, seed {seed}"
-        report(name)
+    records: list[RunRecord] = []
+    failed: list[str] = []
+    for spec in specs:
+        protocol, method, seed = spec
+        report(name_of(spec))
         try:
             record = run(
                 protocol,
@@ -53,9 +63,9 @@ def sweep(
                 **options,
             )
         except Interrupted as error:
-            raise Interrupted(f"{name}: {error}") from error
+            raise Interrupted(f"{name_of(spec)}: {error}") from error
         except BenchError as error:
-            failed.append(f"{name}: {error}")
+            failed.append(f"{name_of(spec)}: {error}")
         else:
             records.append(record)
     return records, failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import sys
 from dataclasses import fields, replace
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from zeroi2v_bench.errors import CheckpointError, ProtocolError
+from zeroi2v_bench.errors import CheckpointError, ProtocolError, UnknownNameError
 from zeroi2v_bench.execution import Execution
-from zeroi2v_bench.protocol import load_protocol, override
+from zeroi2v_bench.protocol import load_protocol, override, protocol_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.records import RunRecord
+    from zeroi2v_bench.sweep import RunSpec
 
 DEFAULT_PROTOCOL = "full_digits"
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -38,7 +42,10 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
 
 @click.command()
 @click.option(
-    "--protocol", "protocols", multiple=True, help="Name or file; may repeat.  [full_digits]"
+    "--protocol",
+    "protocols",
+    multiple=True,
+    help="Name, file or pattern such as 'fewshot_hmdb_*'; may repeat.  [full_digits]",
 )
 @click.option(
     "--method", "methods", multiple=True, help="A row of the protocol, or a method; may repeat."
@@ -93,6 +100,16 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
 @click.option("--save-minutes", type=click.FloatRange(min=0), default=5.0, show_default=True)
 @click.option("--save-steps", type=click.IntRange(min=1), help="Save also after so many steps.")
 @click.option("--tensorboard", is_flag=True, help="Log to TensorBoard beside the record.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["local", "submitit"]),
+    default="local",
+    show_default=True,
+    help="submitit hands every run to SLURM as a job of its own, and waits.",
+)
+@click.option(
+    "--slurm", multiple=True, metavar="NAME=VALUE", help="For submitit, e.g. gpus_per_node=1."
+)
 @click.option("--force", is_flag=True, help="Run again what is already recorded.")
 def run_command(
     protocols: tuple[str, ...],
@@ -101,6 +118,8 @@ def run_command(
     changes: tuple[str, ...],
     protocol_dirs: tuple[Path, ...],
     config: Path | None,
+    launcher: str,
+    slurm: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Adapt, train, merge, verify, evaluate and record; then print the table.
@@ -110,26 +129,63 @@ def run_command(
     """
     chosen = [
         override(load_protocol(name, protocol_dirs), parse_changes(changes))
-        for name in protocols or (DEFAULT_PROTOCOL,)
+        for name in match_protocols(protocols or (DEFAULT_PROTOCOL,), protocol_dirs)
     ]
-    jobs = [
-        (protocol, method, seed)
-        for protocol in chosen
-        for method, seed in product(
-            methods or protocol.default_methods or tuple(protocol.methods),
-            seeds or protocol.seeds[:1],
-        )
-    ]
+    specs = specs_of(chosen, methods, seeds)
     if config is not None:
         options["config"] = read_config(config)
     execution = Execution(**{field.name: options.pop(field.name) for field in fields(Execution)})
-    records, failed = run_all(jobs, execution, **options)
+    if launcher == "submitit":
+        from zeroi2v_bench.launching import submit
+
+        settings = parse_changes(slurm)
+        records, failed = submit(specs, execution, slurm=settings, report=say, **options)
+    else:
+        records, failed = run_all(specs, execution, **options)
     if records:
         show_table(records)
     for line in failed:
         click.echo(f"error: {line}", err=True)
     if failed:
         sys.exit(1)
+
+
+def match_protocols(texts: Sequence[str], extra_dirs: Sequence[Path]) -> list[str]:
+    """Names and files as they are, patterns as the names that match, each once.
+
+    Raises:
+        UnknownNameError: A pattern that no protocol matches.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        if not set("*?[") & set(text):
+            found[text] = None
+            continue
+        names = protocol_names(extra_dirs)
+        matching = fnmatch.filter(names, text)
+        if not matching:
+            raise UnknownNameError("protocol", text, names)
+        found |= dict.fromkeys(matching)
+    return list(found)
+
+
+def specs_of(
+    protocols: Sequence[Protocol], methods: Sequence[str], seeds: Sequence[int]
+) -> list[RunSpec]:
+    """The product; without methods or seeds, each protocol's own."""
+    return [
+        (protocol, method, seed)
+        for protocol in protocols
+        for method, seed in product(
+            methods or protocol.default_methods or tuple(protocol.methods),
+            seeds or protocol.seeds[:1],
+        )
+    ]
+
+
+def say(line: str) -> None:
+    """A line of progress on stderr; stdout is for the table."""
+    click.echo(line, err=True)
 
 
 def show_table(records: list[RunRecord]) -> None:
@@ -140,20 +196,21 @@ def show_table(records: list[RunRecord]) -> None:
 
 
 def run_all(
-    jobs: list[tuple[Protocol, str, int]], execution: Execution, **options: Any
+    specs: list[RunSpec], execution: Execution, **options: Any
 ) -> tuple[list[RunRecord], list[str]]:
-    """Run every job in the group that torchrun started, if it did.
+    """Do every run in the group of processes that torchrun started, if it did.
 
     Returns:
-        The records, on the first process only, and a line for each job that failed.
+        The records, on the first process only, and a line for each run that failed.
     """
     from zeroi2v_bench.distributed import is_first, joined_group
     from zeroi2v_bench.sweep import sweep
 
     with joined_group(execution.device) as device:
-        say = (lambda line: click.echo(line, err=True)) if is_first() else (lambda line: None)
-        records, failed = sweep(jobs, replace(execution, device=device), report=say, **options)
-        return (records if is_first() else []), failed
+        execution = replace(execution, device=device)
+        if is_first():
+            return sweep(specs, execution, report=say, **options)
+        return [], sweep(specs, execution, **options)[1]
 
 
 def read_config(path: Path) -> dict[str, Any]:
