@@ -55,7 +55,7 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option("--backbone", help="digits, openclip:MODEL/WEIGHTS or timm:MODEL.  [the protocol's]")
 @click.option(
-    "--data-root", type=DIRECTORY, envvar="ZEROI2V_BENCH_DATA_ROOT", help="The dataset's folder."
+    "--data-root", type=DIRECTORY, help="The dataset's folder.  [$ZEROI2V_BENCH_DATA_ROOT]"
 )
 @click.option("--results", type=DIRECTORY, default=Path("results/local"), show_default=True)
 @click.option(
