@@ -78,3 +78,13 @@ def test_a_training_without_any_readable_clip_fails(tiny_zeroi2v):
     reader = NoiseReader({clip.id for clip in clips})
     with pytest.raises(TrainError, match="no training clip can be used"):
         train_tiny(tiny_zeroi2v, clips=clips, reader=reader)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_reduced_precision_keeps_float32_weights_and_trains_close_to_them(model, precision):
+    optim = PROTOCOL.optim.model_copy(update={"precision": precision, "grad_clip": 1.0})
+    trained, report = train_tiny(model, optim=optim)
+    _, exact = train_tiny(model)
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in trained.parameters())
+    assert report.losses == pytest.approx(exact.losses, rel=0.1)
+    assert not same_weights(trained, model)
