@@ -25,17 +25,17 @@ from torch import Tensor, nn
 
 from zeroi2v_bench.backbones import openclip_vit
 from zeroi2v_bench.backbones.base import Backbone
+from zeroi2v_bench.costs.timing import median_interval, quartiles, take_turns
 from zeroi2v_bench.environment import device_name
 from zeroi2v_bench.merging import merge
 from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.from_timm import from_timm
 from zeroi2v_bench.nn.video_vit import CLIP_MEAN, CLIP_STD, VideoViT
 from zeroi2v_bench.records import BackboneInfo
-from zeroi2v_bench.timing import median_interval, quartiles, take_turns
 from zeroi2v_bench.types import Task
 
 if TYPE_CHECKING:
-    from zeroi2v_bench.cost_records import Spread
+    from zeroi2v_bench.costs.cost_records import Spread
 
 NUM_FRAMES = 8
 NUM_CLASSES = 400

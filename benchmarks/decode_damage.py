@@ -19,9 +19,9 @@ from typing import Any
 import av
 import numpy as np
 
-from zeroi2v_bench.decode import decode_all
+from zeroi2v_bench.data.killable import map_killable
 from zeroi2v_bench.errors import DecodeError
-from zeroi2v_bench.killable import map_killable
+from zeroi2v_bench.video.decode import decode_all
 
 FLIPS = (1, 8, 64, 512)
 SEED = 20261122

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zeroi2v_bench.checkpoints import load_model
+from zeroi2v_bench.checkpoints.saved import load_model
+from zeroi2v_bench.data.frame_cache import open_cache
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.data.splits import load_splits
 from zeroi2v_bench.evaluation import evaluate
-from zeroi2v_bench.frame_cache import open_cache
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.protocol import load_protocol
-from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.runner import run
-from zeroi2v_bench.splits import load_splits
 
 METHODS = ("linear_probe", "adapters_only", "adapters_temporal_embedding", "zeroi2v")
 

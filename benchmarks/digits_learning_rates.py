@@ -12,14 +12,14 @@ import argparse
 from dataclasses import replace
 
 from zeroi2v_bench.backbones.base import load_backbone
+from zeroi2v_bench.data.frame_cache import open_cache
+from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.data.splits import load_splits
 from zeroi2v_bench.evaluation import accuracy_of
-from zeroi2v_bench.execution import IN_THIS_PROCESS
-from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.protocol import load_protocol, override
-from zeroi2v_bench.reader import FrameReader
 from zeroi2v_bench.recording import Job
 from zeroi2v_bench.runner import adapt_to_task, predict, train
-from zeroi2v_bench.splits import load_splits
+from zeroi2v_bench.training.execution import IN_THIS_PROCESS
 from zeroi2v_bench.types import Clip
 
 METHODS = ("zeroi2v", "lora", "st_adapter", "aim", "full_finetune")

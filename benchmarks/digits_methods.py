@@ -19,18 +19,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zeroi2v_bench.cost_records import append_costs, load_costs
-from zeroi2v_bench.frame_cache import FrameCache, open_cache
-from zeroi2v_bench.intervals import mean, t_interval
-from zeroi2v_bench.measuring import Case, measure
+from zeroi2v_bench.costs.cost_records import append_costs, load_costs
+from zeroi2v_bench.costs.measuring import Case, measure
+from zeroi2v_bench.costs.side_by_side import Plan
+from zeroi2v_bench.data.frame_cache import FrameCache, open_cache
 from zeroi2v_bench.methods.base import parse_params
 from zeroi2v_bench.protocol import load_protocol
+from zeroi2v_bench.reports.intervals import mean, t_interval
+from zeroi2v_bench.reports.tables import markdown
 from zeroi2v_bench.runner import run
-from zeroi2v_bench.side_by_side import Plan
-from zeroi2v_bench.tables import markdown
 
 if TYPE_CHECKING:
-    from zeroi2v_bench.cost_records import CostRecord, Spread
+    from zeroi2v_bench.costs.cost_records import CostRecord, Spread
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.records import RunRecord
 

@@ -1,7 +1,7 @@
 """Speed of the whole path: training step, its memory, evaluation, epochs from the cache, decoding.
 
 Times are ratios of calls that take turns in one process, with the median over the rounds and its
-95 % interval; `zeroi2v_bench.timing` says how. Run it on a machine with nothing else to do:
+95 % interval; `zeroi2v_bench.costs.timing` says how. Run it on a machine with nothing else to do:
 
     python benchmarks/full_path_speed.py                 # everything
     python benchmarks/full_path_speed.py step memory     # two parts of it
@@ -22,29 +22,29 @@ import numpy as np
 import torch
 
 from zeroi2v_bench.backbones.base import Backbone, load_backbone
-from zeroi2v_bench.data_index import ClipInfo
-from zeroi2v_bench.decode import decode_frames, probe_video
+from zeroi2v_bench.costs.timing import LiveMemory, median_interval, take_turns
+from zeroi2v_bench.data.data_index import ClipInfo
+from zeroi2v_bench.data.frame_cache import open_cache
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.data.reader_watch import batches_of
 from zeroi2v_bench.errors import DecodeError
 from zeroi2v_bench.evaluation import evaluate
-from zeroi2v_bench.frame_cache import open_cache
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
-from zeroi2v_bench.optimiser import parameter_groups
 from zeroi2v_bench.protocol import load_protocol, override
-from zeroi2v_bench.reader import FrameReader
-from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.records import BackboneInfo
-from zeroi2v_bench.timing import LiveMemory, median_interval, take_turns
-from zeroi2v_bench.train_loss import summed_loss
+from zeroi2v_bench.training.optimiser import parameter_groups
+from zeroi2v_bench.training.train_loss import summed_loss
 from zeroi2v_bench.types import Clip, Task
+from zeroi2v_bench.video.decode import decode_frames, probe_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch.utils.data import DataLoader
 
-    from zeroi2v_bench.loader import Batch, Sample
+    from zeroi2v_bench.data.loader import Batch, Sample
     from zeroi2v_bench.protocol import Protocol
 
 NUM_CLASSES = 8
@@ -99,7 +99,7 @@ class Step:
 
 def make_batch(num_clips: int, side: int) -> Batch:
     """Noise."""
-    from zeroi2v_bench.loader import Batch
+    from zeroi2v_bench.data.loader import Batch
 
     generator = torch.Generator().manual_seed(0)
     shape = (num_clips, 1, 3, 8, side, side)

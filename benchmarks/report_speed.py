@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from zeroi2v_bench.records import load_records
-from zeroi2v_bench.tables import build_table, latest, render
+from zeroi2v_bench.reports.tables import build_table, latest, render
 
 CLASS_NAMES = [f"class number {k}" for k in range(400)]
 HASH = "0" * 64

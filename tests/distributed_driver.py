@@ -8,14 +8,14 @@ import torch
 from tiny_training import CLIPS, PROTOCOL, NoiseReader, at_path, train_tiny, without_dropout
 
 from zeroi2v_bench.backbones.base import Backbone
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader_watch import batches_of
 from zeroi2v_bench.distributed import is_first, joined_group
 from zeroi2v_bench.evaluation import evaluate
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
-from zeroi2v_bench.probe import extract_features
-from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.records import BackboneInfo
+from zeroi2v_bench.training.probe import extract_features
 from zeroi2v_bench.types import Task
 
 

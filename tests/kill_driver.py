@@ -15,9 +15,9 @@ import torch
 
 from zeroi2v_bench import records
 from zeroi2v_bench.datasets import moving_digits
-from zeroi2v_bench.execution import Execution
 from zeroi2v_bench.protocol import load_protocol, override
 from zeroi2v_bench.runner import run
+from zeroi2v_bench.training.execution import Execution
 
 torch.set_num_threads(1)
 moving_digits.TRAIN_PER_CLASS, moving_digits.TEST_PER_CLASS = 3, 1

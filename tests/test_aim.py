@@ -8,11 +8,11 @@ from published_baselines import AIM, aim_logits, aim_state
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from zeroi2v_bench.checkpoints.official import load_official
 from zeroi2v_bench.errors import CheckpointError
 from zeroi2v_bench.merging import refusal
 from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.aim_block import TokenDropPath
-from zeroi2v_bench.official import load_official
 from zeroi2v_bench.types import Task
 
 TASK = Task(num_frames=4, class_names=("a", "b", "c"))

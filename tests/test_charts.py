@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroi2v_bench.charts import Bar, Curve, Point, bars, bubbles, colours, curves, spelling
-from zeroi2v_bench.svg_axes import round_ticks, spread_out
+from zeroi2v_bench.reports.charts import Bar, Curve, Point, bars, bubbles, colours, curves, spelling
+from zeroi2v_bench.reports.svg_axes import round_ticks, spread_out
 
 
 @given(

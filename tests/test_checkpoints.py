@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from test_zero_cost import SMALL, merged_and_plain
 
-from zeroi2v_bench.checkpoints import is_saved_model, load_model, save_model
+from zeroi2v_bench.checkpoints.saved import is_saved_model, load_model, save_model
 from zeroi2v_bench.errors import CheckpointError
 from zeroi2v_bench.nn.video_vit import VideoViT
 

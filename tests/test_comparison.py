@@ -1,9 +1,9 @@
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.measured import architecture, group_runs
-from zeroi2v_bench.published import TableError
-from zeroi2v_bench.tables import build_table
+from zeroi2v_bench.reports.measured import architecture, group_runs
+from zeroi2v_bench.reports.published import TableError
+from zeroi2v_bench.reports.tables import build_table
 
 K400 = {
     "protocol": "full_k400_8f",

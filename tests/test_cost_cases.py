@@ -1,9 +1,9 @@
 import pytest
 
-from zeroi2v_bench.cost_cases import cost_cases
-from zeroi2v_bench.cost_records import Conditions, CostRecord, CostRow, Spread, Timing
+from zeroi2v_bench.costs.cost_records import Conditions, CostRecord, CostRow, Spread, Timing
 from zeroi2v_bench.records import BackboneInfo, Efficiency, Environment
-from zeroi2v_bench.tables import build_table
+from zeroi2v_bench.reports.cost_cases import cost_cases
+from zeroi2v_bench.reports.tables import build_table
 
 B16 = "openclip:ViT-B-16-quickgelu/openai"
 PLAIN_GMACS = 421.5

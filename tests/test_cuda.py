@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_training import CLIPS, PROTOCOL, NoiseReader, same_weights, train_tiny, without_dropout
 
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader_watch import batches_of
 from zeroi2v_bench.evaluation import evaluate
-from zeroi2v_bench.loader import build_loader
-from zeroi2v_bench.reader_watch import batches_of
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,9 +9,9 @@ import standin_trees as trees
 from click.testing import CliRunner
 from filelock import FileLock
 
-from zeroi2v_bench import data_index
 from zeroi2v_bench.cli import main
-from zeroi2v_bench.data_index import ClipInfo, build_index, index_path, load_index
+from zeroi2v_bench.data import data_index
+from zeroi2v_bench.data.data_index import ClipInfo, build_index, index_path, load_index
 from zeroi2v_bench.datasets import hmdb51
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.protocol import SplitSpec

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroi2v_bench.decode import decode_all, decode_frames, probe_video, read_frames
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.video.decode import decode_all, decode_frames, probe_video, read_frames
 
 CLIPS = {
     "demo.mp4": ("h264", 280),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from decode_clips import write_clip
 
-from zeroi2v_bench.decode import decode_all, decode_frames, probe_video
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.video.decode import decode_all, decode_frames, probe_video
 
 CODECS = {
     "h264.mp4": ("libx264", {"x264-params": "no-mbtree=1"}),  # else each run writes another file

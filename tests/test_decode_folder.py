@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zeroi2v_bench.decode import decode_all, decode_frames, probe_video, read_frames
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.video.decode import decode_all, decode_frames, probe_video, read_frames
 
 
 def write_frames(folder, names, size=(20, 30)):

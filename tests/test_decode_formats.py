@@ -15,7 +15,7 @@ from decode_clips import (
     write_cut,
 )
 
-from zeroi2v_bench.decode import decode_all, decode_frames, probe_video, read_frames
+from zeroi2v_bench.video.decode import decode_all, decode_frames, probe_video, read_frames
 
 FORMATS = {
     "h264.mp4": ("libx264", {}),
@@ -124,7 +124,7 @@ def test_frames_can_be_scaled_down_but_never_up_while_they_are_decoded(tmp_path)
 def test_clips_too_large_to_hold_are_read_twice_with_the_same_result(tmp_path, monkeypatch):
     path = write_clip(tmp_path / "clip.mp4")
     held = read_frames(path, lambda n: np.arange(0, n, 5))
-    monkeypatch.setattr("zeroi2v_bench.decode._HELD_BYTES", 20_000)
+    monkeypatch.setattr("zeroi2v_bench.video.decode._HELD_BYTES", 20_000)
     twice = read_frames(path, lambda n: np.arange(0, n, 5))
     assert held[1] == twice[1]
     np.testing.assert_array_equal(held[0], twice[0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from decode_clips import numbers_of, write_clip, write_cut
 
-from zeroi2v_bench.decode import DECODERS, decode_frames, probe_video
 from zeroi2v_bench.errors import DecodeError
+from zeroi2v_bench.video.decode import DECODERS, decode_frames, probe_video
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zeroi2v_bench.backbones.base import Backbone
-from zeroi2v_bench.efficiency import count_costs, count_macs, count_params, without_memory
+from zeroi2v_bench.costs.efficiency import count_costs, count_macs, count_params, without_memory
 from zeroi2v_bench.errors import BenchError
 from zeroi2v_bench.merging import merge
 from zeroi2v_bench.methods.base import adapt

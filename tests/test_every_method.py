@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zeroi2v_bench.backbones.base import Backbone
-from zeroi2v_bench.checkpoints import load_model, save_model
-from zeroi2v_bench.efficiency import count_costs, count_params
+from zeroi2v_bench.checkpoints.saved import load_model, save_model
+from zeroi2v_bench.costs.efficiency import count_costs, count_params
 from zeroi2v_bench.errors import BackboneError, MergeError
 from zeroi2v_bench.merging import count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt

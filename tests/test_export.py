@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from test_zero_cost import SMALL, merged_and_plain
 
 from zeroi2v_bench.backbones import openclip_vit
-from zeroi2v_bench.checkpoints import load_model, save_model
+from zeroi2v_bench.checkpoints.export import export_model
+from zeroi2v_bench.checkpoints.official import load_official
+from zeroi2v_bench.checkpoints.saved import load_model, save_model
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.export import export_model
 from zeroi2v_bench.merging import merge
 from zeroi2v_bench.nn.from_timm import from_timm
 from zeroi2v_bench.nn.video_vit import ViTConfig
-from zeroi2v_bench.official import load_official
 
 TINY = {"width": 48, "depth": 2, "num_heads": 6, "mlp_width": 192, "patch_size": 16}
 CFG = (

@@ -9,11 +9,13 @@ import time
 import pytest
 from tiny_training import CLIPS, NoiseReader, at_path, same_weights, train_tiny
 
-from zeroi2v_bench import loader as loading
-from zeroi2v_bench import reader_watch, records, run_lock
+from zeroi2v_bench import records
+from zeroi2v_bench.data import loader as loading
+from zeroi2v_bench.data import reader_watch
 from zeroi2v_bench.errors import CheckpointError, DataError, Interrupted, RecordError, TrainError
-from zeroi2v_bench.run_lock import sole_run
-from zeroi2v_bench.train_state import Checkpoint
+from zeroi2v_bench.training import run_lock
+from zeroi2v_bench.training.run_lock import sole_run
+from zeroi2v_bench.training.train_state import Checkpoint
 
 
 def at_step(step, act):

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from zeroi2v_bench import frame_cache, reader
-from zeroi2v_bench.data_index import ClipInfo
+from zeroi2v_bench.data import frame_cache, reader
+from zeroi2v_bench.data.data_index import ClipInfo
+from zeroi2v_bench.data.frame_cache import FrameCache, frames_key, open_cache
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.data.reader_watch import batches_of
 from zeroi2v_bench.errors import DecodeError
-from zeroi2v_bench.frame_cache import FrameCache, frames_key, open_cache
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.protocol import load_protocol, override
-from zeroi2v_bench.reader import FrameReader
-from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.types import Clip
 
 GB = 1 << 30

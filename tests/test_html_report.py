@@ -9,10 +9,10 @@ import pytest
 from synthetic_records import record
 from test_cost_cases import ZEROI2V, costs
 
-from zeroi2v_bench.html_report import flatten, html_page
-from zeroi2v_bench.markup import Markup, join, tag
-from zeroi2v_bench.published import table_names
-from zeroi2v_bench.tables import build_table
+from zeroi2v_bench.reports.html_report import flatten, html_page
+from zeroi2v_bench.reports.markup import Markup, join, tag
+from zeroi2v_bench.reports.published import table_names
+from zeroi2v_bench.reports.tables import build_table
 
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(2)> "'></td></svg>&amp;"""
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroi2v_bench.intervals import (
+from zeroi2v_bench.reports.intervals import (
     mean,
     paired_difference,
     standard_deviation,

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from zeroi2v_bench.data.killable import Answer, map_killable
 from zeroi2v_bench.errors import BenchError
-from zeroi2v_bench.killable import Answer, map_killable
 
 
 def behave(task):

@@ -12,24 +12,22 @@ import zeroi2v_bench
 PACKAGE = Path(zeroi2v_bench.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 OWNERS = {
-    "av": {"decode", "decode_pyav", "decode_others", "datasets.moving_digits"},
-    "decord": {"decode_others"},
-    "torchcodec": {"decode_others"},
+    "av": {"video.decode", "video.decode_pyav", "video.decode_others", "datasets.moving_digits"},
+    "decord": {"video.decode_others"},
+    "torchcodec": {"video.decode_others"},
     "open_clip": {"backbones.openclip_vit"},
     "timm": {"backbones.timm_vit"},
-    "importlib.import_module": {"registry", "__init__", "cli.__init__", "decode_others"},
+    "importlib.import_module": {"registry", "__init__", "cli.__init__", "video.decode_others"},
 }
 LAYERS = [
     {"errors", "types"},
-    {
-        *("registry", "protocol", "sampling", "decode", "transforms", "nn", "datasets.base"),
-        *("records", "cost_records"),
-    },
-    {"reader", "loader", "splits", "datasets", "weights_file", "unpickle"},
-    {"backbones", "methods", "merging"},
-    {"checkpoints", "official", "export"},
-    {"train", "evaluation", "efficiency", "timing", "side_by_side", "environment"},
-    {"runner", "measuring", "tables", "cost_table", "plots", "published"},
+    {"strict", "registry", "protocol", "records", "costs.cost_records", "distributed"},
+    {"video", "nn", "datasets", "weights"},
+    {"data", "backbones", "methods", "merging", "layouts"},
+    {"checkpoints", "training", "evaluation", "environment"},
+    {"costs", "recording", "progress"},
+    {"runner", "sweep", "launching"},
+    {"reports", "reproduction"},
     {"cli"},
 ]
 
@@ -56,9 +54,10 @@ def run_time_imports(path: Path) -> set[str]:
 def layer_of(module: str) -> int | None:
     parts = module.split(".")
     for depth, layer in enumerate(LAYERS):
-        if module in layer or (
-            parts[0] in layer and ".".join(parts[:2]) not in set().union(*LAYERS)
-        ):
+        if ".".join(parts[:2]) in layer:
+            return depth
+    for depth, layer in enumerate(LAYERS):
+        if parts[0] in layer:
             return depth
     return None
 

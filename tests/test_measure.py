@@ -5,14 +5,14 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from zeroi2v_bench import timing
 from zeroi2v_bench.cli import main
-from zeroi2v_bench.cost_records import append_costs, load_costs
-from zeroi2v_bench.cost_table import show_costs
+from zeroi2v_bench.costs import timing
+from zeroi2v_bench.costs.cost_records import append_costs, load_costs
+from zeroi2v_bench.costs.measuring import Case, measure
+from zeroi2v_bench.costs.side_by_side import Plan
 from zeroi2v_bench.errors import BenchError, ProtocolError, RecordError, UnknownNameError
-from zeroi2v_bench.measuring import Case, measure
 from zeroi2v_bench.records import load_records
-from zeroi2v_bench.side_by_side import Plan
+from zeroi2v_bench.reports.cost_table import show_costs
 
 SMALL = Case(num_frames=2, clips=1, num_classes=3)
 METHODS = [("zeroi2v", {}), ("st_adapter", {"adapter_width": 8}), ("aim", {})]

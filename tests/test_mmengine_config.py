@@ -3,7 +3,7 @@
 import pytest
 
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.mmengine_config import read_model_config
+from zeroi2v_bench.weights.mmengine_config import read_model_config
 
 
 def test_literals_and_dict_calls_are_read():

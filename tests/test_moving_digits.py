@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from zeroi2v_bench.datasets import moving_digits as md
-from zeroi2v_bench.decode import decode_all
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.protocol import SplitSpec
+from zeroi2v_bench.video.decode import decode_all
 
 PAIRS = [(0, 1), (2, 3), (4, 5), (6, 7)]
 

@@ -7,8 +7,8 @@ import torch
 from published_zeroi2v import logits, make_config, make_state, merge_as_published
 from safetensors.torch import save_file
 
+from zeroi2v_bench.checkpoints.official import combine, load_official
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.official import combine, load_official
 
 BLOCK = "backbone.transformer.resblocks.1."
 CFG_TEXT = (

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import standin_trees as trees
 
+from zeroi2v_bench.data.splits import load_splits
 from zeroi2v_bench.datasets import hmdb51, kinetics400, ssv2, ucf101
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.protocol import SplitSpec, load_protocol, override
-from zeroi2v_bench.splits import load_splits
 
 pytestmark = pytest.mark.data
 SHOTS = (2, 4, 8, 16)

@@ -8,10 +8,10 @@ from published_zeroi2v import logits, make_config, make_state, merge_as_publishe
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from zeroi2v_bench.checkpoints import load_model, save_model
+from zeroi2v_bench.checkpoints.official import load_official
+from zeroi2v_bench.checkpoints.saved import load_model, save_model
 from zeroi2v_bench.errors import MergeError
 from zeroi2v_bench.merging import merge, verify_merge
-from zeroi2v_bench.official import load_official
 
 LAYOUTS = {
     "one head each way": {},

@@ -1,8 +1,8 @@
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.orderings import verdict
-from zeroi2v_bench.tables import build_table
+from zeroi2v_bench.reports.orderings import verdict
+from zeroi2v_bench.reports.tables import build_table
 
 
 def runs(method, tops):

@@ -1,11 +1,11 @@
 import pytest
 from synthetic_records import record, write_run
 
-from zeroi2v_bench.class_report import class_report
 from zeroi2v_bench.errors import BenchError, RecordError
-from zeroi2v_bench.pairing import compare_pair, over_seeds, pair_up
-from zeroi2v_bench.plots import confusion_picture
-from zeroi2v_bench.predictions import (
+from zeroi2v_bench.reports.class_report import class_report
+from zeroi2v_bench.reports.pairing import compare_pair, over_seeds, pair_up
+from zeroi2v_bench.reports.plots import confusion_picture
+from zeroi2v_bench.reports.predictions import (
     confusion_counts,
     find_runs,
     most_confused,

@@ -6,10 +6,10 @@ import math
 import pytest
 from tiny_training import PROTOCOL, train_tiny
 
-from zeroi2v_bench import progress
 from zeroi2v_bench.errors import RecordError
-from zeroi2v_bench.train_events import TrainEvent
-from zeroi2v_bench.train_state import Checkpoint
+from zeroi2v_bench.training import progress
+from zeroi2v_bench.training.train_events import TrainEvent
+from zeroi2v_bench.training.train_state import Checkpoint
 
 EVENT = TrainEvent(
     kind="epoch", epoch=1, epochs=2, step=3, steps=6, loss=0.5, lr=1e-3,

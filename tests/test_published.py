@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from zeroi2v_bench.comparison import check_columns
 from zeroi2v_bench.errors import UnknownNameError
-from zeroi2v_bench.published import (
+from zeroi2v_bench.reports.comparison import check_columns
+from zeroi2v_bench.reports.published import (
     FOLDER,
     TableError,
     load_table,

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from zeroi2v_bench.cli import main
 from zeroi2v_bench.cli.reproduce import reproducible
 from zeroi2v_bench.protocol import load_protocol
-from zeroi2v_bench.published import load_table
+from zeroi2v_bench.reports.published import load_table
 
 MINE = """
 title: Mine

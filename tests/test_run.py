@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from zeroi2v_bench.checkpoints import load_model
+from zeroi2v_bench.checkpoints.saved import load_model
 from zeroi2v_bench.cli import main
 from zeroi2v_bench.datasets import moving_digits
 from zeroi2v_bench.merging import count_adapted

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.protocol import Sampling
-from zeroi2v_bench.sampling import test_indices as indices_for_test
-from zeroi2v_bench.sampling import train_indices
+from zeroi2v_bench.video.sampling import test_indices as indices_for_test
+from zeroi2v_bench.video.sampling import train_indices
 
 LENGTHS = range(1, 401)
 RELEASED = [(8, 16), (32, 4), (16, 8), (32, 2), (8, 1), (1, 1), (5, 3)]

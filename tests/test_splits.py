@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zeroi2v_bench.data.splits import check_leaks, choose, draw_shots, hold_out
 from zeroi2v_bench.errors import DataError, ProtocolError
 from zeroi2v_bench.protocol import SplitSpec
-from zeroi2v_bench.splits import check_leaks, choose, draw_shots, hold_out
 from zeroi2v_bench.types import Clip, Splits
 
 NAMES = ("a", "b", "c")

@@ -7,8 +7,8 @@ from zeroi2v_bench.cli import main
 from zeroi2v_bench.cli.run import match_protocols, specs_of
 from zeroi2v_bench.datasets import moving_digits
 from zeroi2v_bench.errors import BenchError, Interrupted, UnknownNameError
-from zeroi2v_bench.execution import Execution
 from zeroi2v_bench.protocol import load_protocol, override
+from zeroi2v_bench.training.execution import Execution
 
 
 @pytest.fixture(scope="module")

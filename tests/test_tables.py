@@ -4,8 +4,8 @@ import io
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.columns import significant
-from zeroi2v_bench.tables import latest, render, runs_table
+from zeroi2v_bench.reports.columns import significant
+from zeroi2v_bench.reports.tables import latest, render, runs_table
 
 
 def markdown_rows(text):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from zeroi2v_bench import timing
-from zeroi2v_bench.timing import largest_batch, median_interval, peak_memory_mb, quartiles
+from zeroi2v_bench.costs import timing
+from zeroi2v_bench.costs.timing import largest_batch, median_interval, peak_memory_mb, quartiles
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=6, max_size=40))

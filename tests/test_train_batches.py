@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroi2v_bench import loader
-from zeroi2v_bench.loader import EvalBatches, TrainBatches
+from zeroi2v_bench.data import loader
+from zeroi2v_bench.data.loader import EvalBatches, TrainBatches
 
 SIZES = st.integers(1, 40)
 

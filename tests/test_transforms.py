@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from zeroi2v_bench.errors import ProtocolError
 from zeroi2v_bench.protocol import Augment, ErasingSpec, RandAugmentSpec, Views
-from zeroi2v_bench.rand_augment import OPERATIONS, rand_augment
-from zeroi2v_bench.transforms import (
+from zeroi2v_bench.video.rand_augment import OPERATIONS, rand_augment
+from zeroi2v_bench.video.transforms import (
     normalise,
     random_area,
     random_erasing,
     resize_short_side,
     train_view,
 )
-from zeroi2v_bench.transforms import test_views as views_for_test
+from zeroi2v_bench.video.transforms import test_views as views_for_test
 
 PAIRS = {86: 87, 87: 86}
 STRONG = Augment(

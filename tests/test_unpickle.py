@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from zeroi2v_bench.errors import CheckpointError
-from zeroi2v_bench.weights_file import read_weights
+from zeroi2v_bench.weights.weights_file import read_weights
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from zeroi2v_bench.data.loader import build_loader
 from zeroi2v_bench.errors import DecodeError
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.protocol import load_protocol, override
-from zeroi2v_bench.train import fit
-from zeroi2v_bench.train_state import trained_tensors
+from zeroi2v_bench.training.train import fit
+from zeroi2v_bench.training.train_state import trained_tensors
 from zeroi2v_bench.types import Clip
 
 PROTOCOL = override(

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zeroi2v_bench.backbones.base import load_backbone
-    from zeroi2v_bench.checkpoints import load_model, save_model
-    from zeroi2v_bench.cost_records import append_costs, load_costs
-    from zeroi2v_bench.decode import decode_frames, probe_video
+    from zeroi2v_bench.checkpoints.export import export_model
+    from zeroi2v_bench.checkpoints.official import load_official
+    from zeroi2v_bench.checkpoints.saved import load_model, save_model
+    from zeroi2v_bench.costs.cost_records import append_costs, load_costs
+    from zeroi2v_bench.costs.measuring import measure
+    from zeroi2v_bench.data.splits import load_splits
     from zeroi2v_bench.evaluation import evaluate
-    from zeroi2v_bench.export import export_model
-    from zeroi2v_bench.html_report import html_page
-    from zeroi2v_bench.measuring import measure
     from zeroi2v_bench.merging import merge, verify_merge
     from zeroi2v_bench.methods.base import adapt
-    from zeroi2v_bench.official import load_official
-    from zeroi2v_bench.pairing import compare_pair
     from zeroi2v_bench.protocol import load_protocol, override
     from zeroi2v_bench.records import append_record, load_records
+    from zeroi2v_bench.reports.html_report import html_page
+    from zeroi2v_bench.reports.pairing import compare_pair
+    from zeroi2v_bench.reports.tables import build_table
     from zeroi2v_bench.runner import run
-    from zeroi2v_bench.splits import load_splits
-    from zeroi2v_bench.tables import build_table
+    from zeroi2v_bench.video.decode import decode_frames, probe_video
 
 __version__ = "0.1.0"
 
@@ -58,27 +58,27 @@ __all__ = [
 # No module may carry the name of a function here: importing it would hide the function.
 _HOMES = {
     "adapt": "methods.base",
-    "append_costs": "cost_records",
+    "append_costs": "costs.cost_records",
     "append_record": "records",
-    "build_table": "tables",
-    "compare_pair": "pairing",
-    "decode_frames": "decode",
+    "build_table": "reports.tables",
+    "compare_pair": "reports.pairing",
+    "decode_frames": "video.decode",
     "evaluate": "evaluation",
-    "export_model": "export",
-    "html_page": "html_report",
+    "export_model": "checkpoints.export",
+    "html_page": "reports.html_report",
     "load_backbone": "backbones.base",
-    "load_costs": "cost_records",
-    "load_model": "checkpoints",
-    "load_official": "official",
+    "load_costs": "costs.cost_records",
+    "load_model": "checkpoints.saved",
+    "load_official": "checkpoints.official",
     "load_protocol": "protocol",
     "load_records": "records",
-    "load_splits": "splits",
-    "measure": "measuring",
+    "load_splits": "data.splits",
+    "measure": "costs.measuring",
     "merge": "merging",
     "override": "protocol",
-    "probe_video": "decode",
+    "probe_video": "video.decode",
     "run": "runner",
-    "save_model": "checkpoints",
+    "save_model": "checkpoints.saved",
     "verify_merge": "merging",
 }
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from zeroi2v_bench.distributed import gather
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.records import Accuracy
-from zeroi2v_bench.transforms import normalise
 from zeroi2v_bench.types import Predictions
+from zeroi2v_bench.video.transforms import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from zeroi2v_bench.loader import Batch
+    from zeroi2v_bench.data.loader import Batch
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.types import Clip
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from zeroi2v_bench.execution import Execution
     from zeroi2v_bench.records import RunRecord
     from zeroi2v_bench.sweep import RunSpec
+    from zeroi2v_bench.training.execution import Execution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

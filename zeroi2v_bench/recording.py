@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from zeroi2v_bench.efficiency import count_costs
+from zeroi2v_bench.costs.efficiency import count_costs
 from zeroi2v_bench.environment import describe_environment
 from zeroi2v_bench.evaluation import accuracy_of
 from zeroi2v_bench.merging import refusal
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zeroi2v_bench.backbones.base import Backbone
-    from zeroi2v_bench.execution import Execution
+    from zeroi2v_bench.data.reader import FrameReader
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
-    from zeroi2v_bench.reader import FrameReader
     from zeroi2v_bench.records import Efficiency, FitReport, MergeReport
+    from zeroi2v_bench.training.execution import Execution
     from zeroi2v_bench.types import Predictions, Splits
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeroi2v_bench.cost_records import append_costs
-from zeroi2v_bench.measuring import Case, measure
+from zeroi2v_bench.costs.cost_records import append_costs
+from zeroi2v_bench.costs.measuring import Case, measure
 from zeroi2v_bench.protocol import load_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from zeroi2v_bench.costs.side_by_side import Plan
     from zeroi2v_bench.protocol import Protocol
-    from zeroi2v_bench.published import CostStep, RunStep
-    from zeroi2v_bench.side_by_side import Plan
+    from zeroi2v_bench.reports.published import CostStep, RunStep
 
 NEEDS_NO_DATA = {"moving_digits"}
 

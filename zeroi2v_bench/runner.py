@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from zeroi2v_bench.backbones.base import load_backbone
-from zeroi2v_bench.checkpoints import save_model
-from zeroi2v_bench.data_index import load_index
+from zeroi2v_bench.checkpoints.saved import save_model
+from zeroi2v_bench.checkpoints.trained_model import check_fit, load_trained, plain_model_of
+from zeroi2v_bench.data.data_index import load_index
+from zeroi2v_bench.data.frame_cache import open_cache
+from zeroi2v_bench.data.loader import build_loader
+from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.data.reader_watch import batches_of
+from zeroi2v_bench.data.splits import load_splits
 from zeroi2v_bench.datasets.base import find_dataset
 from zeroi2v_bench.distributed import is_first, require_agreement
 from zeroi2v_bench.evaluation import accuracy_of, evaluate
-from zeroi2v_bench.execution import IN_THIS_PROCESS, Execution, default_workers
-from zeroi2v_bench.faults import clear_faults
-from zeroi2v_bench.frame_cache import open_cache
-from zeroi2v_bench.loader import build_loader
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
 from zeroi2v_bench.methods.base import adapt, parse_params
-from zeroi2v_bench.probe import fit_head, only_head_trains
-from zeroi2v_bench.progress import clip_bar, watching
-from zeroi2v_bench.reader import FrameReader
-from zeroi2v_bench.reader_watch import batches_of
 from zeroi2v_bench.recording import Job, Outcome, key_of, make_record, record_path
 from zeroi2v_bench.records import (
     FitReport,
@@ -33,13 +31,15 @@ from zeroi2v_bench.records import (
     read_record,
     write_predictions,
 )
-from zeroi2v_bench.run_lock import sole_run
-from zeroi2v_bench.splits import load_splits
-from zeroi2v_bench.train import fit
-from zeroi2v_bench.train_state import Checkpoint
-from zeroi2v_bench.trained_model import check_fit, load_trained, plain_model_of
-from zeroi2v_bench.transforms import normalise
+from zeroi2v_bench.training.execution import IN_THIS_PROCESS, Execution, default_workers
+from zeroi2v_bench.training.faults import clear_faults
+from zeroi2v_bench.training.probe import fit_head, only_head_trains
+from zeroi2v_bench.training.progress import clip_bar, watching
+from zeroi2v_bench.training.run_lock import sole_run
+from zeroi2v_bench.training.train import fit
+from zeroi2v_bench.training.train_state import Checkpoint
 from zeroi2v_bench.types import Task
+from zeroi2v_bench.video.transforms import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
     from torch.utils.data import DataLoader
 
-    from zeroi2v_bench.data_index import ClipInfo
-    from zeroi2v_bench.frame_cache import FrameCache
-    from zeroi2v_bench.loader import Sample
+    from zeroi2v_bench.data.data_index import ClipInfo
+    from zeroi2v_bench.data.frame_cache import FrameCache
+    from zeroi2v_bench.data.loader import Sample
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.types import Clip, Predictions

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zeroi2v_bench.data.frame_cache import open_cache
 from zeroi2v_bench.errors import BenchError, Interrupted
-from zeroi2v_bench.frame_cache import open_cache
 from zeroi2v_bench.runner import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from zeroi2v_bench.execution import Execution
     from zeroi2v_bench.protocol import Protocol
     from zeroi2v_bench.records import RunRecord
+    from zeroi2v_bench.training.execution import Execution
 
     RunSpec = tuple[Protocol, str, int]
     """Protocol, method and seed."""

@@ -26,7 +26,7 @@ from zeroi2v_bench.nn.key_names import CLIP, load_renamed
 from zeroi2v_bench.nn.structure import activation_name, first_misfit
 from zeroi2v_bench.nn.video_vit import CLIP_MEAN, CLIP_STD, VideoViT, ViTConfig
 from zeroi2v_bench.records import BackboneInfo
-from zeroi2v_bench.weights_file import read_weights
+from zeroi2v_bench.weights.weights_file import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,7 +19,7 @@ from zeroi2v_bench.errors import BackboneError
 from zeroi2v_bench.nn.from_timm import from_timm, refuse_misfit
 from zeroi2v_bench.nn.structure import activation_name
 from zeroi2v_bench.records import BackboneInfo
-from zeroi2v_bench.weights_file import read_weights
+from zeroi2v_bench.weights.weights_file import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from zeroi2v_bench.cli.report import read_records, results_option
-from zeroi2v_bench.intervals import mean
-from zeroi2v_bench.pairing import Pair, compare_pair, over_seeds, pair_up
-from zeroi2v_bench.predictions import find_runs
-from zeroi2v_bench.tables import markdown
+from zeroi2v_bench.reports.intervals import mean
+from zeroi2v_bench.reports.pairing import Pair, compare_pair, over_seeds, pair_up
+from zeroi2v_bench.reports.predictions import find_runs
+from zeroi2v_bench.reports.tables import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ import click
 
 from zeroi2v_bench import registry
 from zeroi2v_bench.cli.run import parse_changes
+from zeroi2v_bench.data.splits import check_leaks, load_splits
 from zeroi2v_bench.datasets.base import find_dataset
 from zeroi2v_bench.protocol import SplitSpec, load_protocol, override
-from zeroi2v_bench.splits import check_leaks, load_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def index(
 
     Runs, and `data check`, use what is found. A scan that was stopped goes on where it was.
     """
-    from zeroi2v_bench.data_index import build_index, index_path
+    from zeroi2v_bench.data.data_index import build_index, index_path
 
     with progress(f"scanning {dataset}") as advance:
         found = build_index(
@@ -135,7 +135,7 @@ def compare(
     dataset: str, data_root: Path | None, results: Path, splits: Splits
 ) -> dict[str, list[str]]:
     """Kind of problem to the paths that have it, with the reason; all kinds are there."""
-    from zeroi2v_bench.data_index import load_index, media_of
+    from zeroi2v_bench.data.data_index import load_index, media_of
 
     index = load_index(results, dataset, data_root)
     found: dict[str, list[str]] = {

@@ -79,9 +79,9 @@ def measure_command(
 
       zeroi2v-bench measure --counts-only --backbone openclip:ViT-B-16-quickgelu
     """
-    from zeroi2v_bench.cost_records import append_costs
-    from zeroi2v_bench.cost_table import show_costs
-    from zeroi2v_bench.measuring import Case, measure
+    from zeroi2v_bench.costs.cost_records import append_costs
+    from zeroi2v_bench.costs.measuring import Case, measure
+    from zeroi2v_bench.reports.cost_table import show_costs
 
     case = Case(**{name: options.pop(name) for name in Case.__slots__})
     record = measure(
@@ -122,7 +122,7 @@ def make_plan(
     """A plan with batches that suit the device; sets the number of threads."""
     import torch
 
-    from zeroi2v_bench.side_by_side import Plan
+    from zeroi2v_bench.costs.side_by_side import Plan
 
     if threads:
         torch.set_num_threads(threads)

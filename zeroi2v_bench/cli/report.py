@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zeroi2v_bench.cost_records import load_costs
+from zeroi2v_bench.costs.cost_records import load_costs
 from zeroi2v_bench.errors import BenchError, RecordError
-from zeroi2v_bench.measured import group_runs
-from zeroi2v_bench.published import TableError, table_names
 from zeroi2v_bench.records import load_records, write_atomically
-from zeroi2v_bench.tables import Table, build_table, latest
-from zeroi2v_bench.text_report import to_csv, to_markdown
+from zeroi2v_bench.reports.measured import group_runs
+from zeroi2v_bench.reports.published import TableError, table_names
+from zeroi2v_bench.reports.tables import Table, build_table, latest
+from zeroi2v_bench.reports.text_report import to_csv, to_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zeroi2v_bench.cost_records import CostRecord
+    from zeroi2v_bench.costs.cost_records import CostRecord
     from zeroi2v_bench.records import RunRecord
 
 ALL = "all"
@@ -93,7 +93,7 @@ def report_command(
         names = tuple(table_names())
     tables = build_tables(names, records, costs)
     if fmt == "html":
-        from zeroi2v_bench.html_report import html_page
+        from zeroi2v_bench.reports.html_report import html_page
 
         texts = {"report": html_page([t for t in tables if t.num_rows], records, costs)}
     else:
@@ -161,8 +161,8 @@ def one_run(
     Raises:
         RecordError: No such run, several, or no predictions beside it.
     """
-    from zeroi2v_bench.class_report import class_report
-    from zeroi2v_bench.predictions import (
+    from zeroi2v_bench.reports.class_report import class_report
+    from zeroi2v_bench.reports.predictions import (
         confusion_counts,
         find_runs,
         read_predictions,
@@ -175,7 +175,7 @@ def one_run(
     (record,) = found
     clips = read_predictions(record_file(record, results))
     if picture:
-        from zeroi2v_bench.plots import confusion_picture
+        from zeroi2v_bench.reports.plots import confusion_picture
 
         title = f"{record.method}, {record.protocol}, seed {record.seed}"
         drawn = confusion_picture(

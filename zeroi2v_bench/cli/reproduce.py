@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from zeroi2v_bench.cli.report import read_costs, read_records
-from zeroi2v_bench.published import TableError, load_table, table_names
-from zeroi2v_bench.tables import build_table
-from zeroi2v_bench.text_report import to_markdown
+from zeroi2v_bench.reports.published import TableError, load_table, table_names
+from zeroi2v_bench.reports.tables import build_table
+from zeroi2v_bench.reports.text_report import to_markdown
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -43,8 +43,8 @@ def reproduce_command(table: str, data_root: Path | None, device: str, results: 
         raise TableError(f"table {table} does not say how to reproduce it; known: {legal}")
     from zeroi2v_bench.cli.measure import make_plan
     from zeroi2v_bench.cli.run import run_all
-    from zeroi2v_bench.execution import Execution
     from zeroi2v_bench.reproduction import jobs_of, measure_costs
+    from zeroi2v_bench.training.execution import Execution
 
     plan = make_plan(device=device, threads=None, batch=None, max_batch=None)
     measure_costs(steps.measure, plan=plan, results=results, report=_say)

@@ -14,8 +14,8 @@ import click
 import yaml
 
 from zeroi2v_bench.errors import CheckpointError, ProtocolError, UnknownNameError
-from zeroi2v_bench.execution import Execution
 from zeroi2v_bench.protocol import load_protocol, override, protocol_names
+from zeroi2v_bench.training.execution import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +190,7 @@ def say(line: str) -> None:
 
 def show_table(records: list[RunRecord]) -> None:
     """Print the records as a table."""
-    from zeroi2v_bench.tables import render, runs_table
+    from zeroi2v_bench.reports.tables import render, runs_table
 
     click.echo(render(runs_table(records), "markdown"))
 

@@ -28,9 +28,9 @@ def merge_command(checkpoint: Path, config: Path | None, output: Path) -> None:
     """
     import torch
 
-    from zeroi2v_bench.checkpoints import save_model
+    from zeroi2v_bench.checkpoints.saved import save_model
+    from zeroi2v_bench.checkpoints.trained_model import load_trained
     from zeroi2v_bench.merging import merge, verify_merge
-    from zeroi2v_bench.trained_model import load_trained
 
     model = load_trained(checkpoint, read_config(config) if config else None)
     merged = merge(model)
@@ -67,9 +67,9 @@ def export_command(
     The JSON beside them holds what an image model has no place for: head offsets, temporal
     embedding and classifier.
     """
-    from zeroi2v_bench.export import export_model
+    from zeroi2v_bench.checkpoints.export import export_model
+    from zeroi2v_bench.checkpoints.trained_model import load_trained
     from zeroi2v_bench.merging import count_adapted, merge
-    from zeroi2v_bench.trained_model import load_trained
 
     model = load_trained(checkpoint, read_config(config) if config else None)
     for path in export_model(merge(model) if count_adapted(model) else model, output, format=fmt):

@@ -1,0 +1,1 @@
+"""Models in files: saved ones, published ones, and exports."""

@@ -1,0 +1,1 @@
+"""Tables, charts and tests made from the records alone; never torch."""

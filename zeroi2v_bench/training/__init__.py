@@ -1,0 +1,1 @@
+"""Training what a method left trainable, and coming back from faults."""

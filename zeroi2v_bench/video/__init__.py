@@ -1,0 +1,1 @@
+"""Reading clips: decoding, frame sampling and transforms."""

@@ -1,0 +1,1 @@
+"""Weights files, read without running anything in them."""
