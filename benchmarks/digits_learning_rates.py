@@ -1,6 +1,6 @@
 """Choose each method's learning rate on moving_digits, inside the training set.
 
-    python benchmarks/digits_learning_rates.py [--method M ...] [--rate R ...]
+    python benchmarks/digits_learning_rates.py [--method M ...] [--rate R ...] [--epochs N]
 
 Trains on 80 clips of each class of `full_digits` and scores the other 20; no test clip is read.
 The rates that won stand in protocols/*_digits*.yaml.
@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", action="append", choices=METHODS)
     parser.add_argument("--rate", action="append", type=float)
+    parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
     reader, plain = FrameReader(open_cache("ram")), load_protocol("full_digits")
     splits = load_splits(plain, None, 0)
@@ -47,7 +48,9 @@ def main() -> None:
     for method in arguments.method or METHODS:
         for rate in arguments.rate or RATES:
             job = Job(
-                protocol=override(plain, {f"methods.{method}.optim": {"lr": rate}}),
+                protocol=override(
+                    plain, {f"methods.{method}.optim": {"lr": rate, "epochs": arguments.epochs}}
+                ),
                 method=method,
                 seed=0,
                 backbone=load_backbone("digits", image_size=32),
