@@ -13,6 +13,7 @@ from zeroi2v_bench.environment import describe_environment
 from zeroi2v_bench.evaluation import accuracy_of
 from zeroi2v_bench.merging import refusal
 from zeroi2v_bench.records import RunRecord, run_key, slug
+from zeroi2v_bench.training.train_loss import precision_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,6 +153,9 @@ def notes_of(job: Job, outcome: Outcome) -> tuple[str, ...]:
     if job.image_size != job.protocol.image_size:
         size = job.image_size
         notes.append(f"views are {size} x {size}, the only size of {job.backbone.info.spec}")
+    wanted = job.protocol.optim_of(job.method).precision
+    if outcome.fitted.solver == "adamw" and precision_on(job.device, wanted) != wanted:
+        notes.append(f"trained in float32: {wanted} is for GPUs")
     if reason := refusal(outcome.model):
         notes.append(f"not merged: {reason}")
     return tuple(notes)

@@ -22,7 +22,7 @@ from zeroi2v_bench.records import FitReport
 from zeroi2v_bench.training.interruption import StopRequest
 from zeroi2v_bench.training.optimiser import make_scheduler, parameter_groups
 from zeroi2v_bench.training.train_events import Meter, TrainEvent
-from zeroi2v_bench.training.train_loss import summed_loss
+from zeroi2v_bench.training.train_loss import precision_on, summed_loss
 from zeroi2v_bench.training.train_state import TrainState, put_tensors, seed_draws, trained_tensors
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class Training:
         self.steps = optim.epochs * self.epoch_steps
         self.optimiser = torch.optim.AdamW(parameter_groups(model, optim), betas=optim.betas)
         self.scheduler = make_scheduler(self.optimiser, optim, self.epoch_steps)
-        kind = torch.device(device).type
-        self.scaler = torch.amp.GradScaler(kind, enabled=optim.precision == "fp16")
+        scaled = precision_on(device, optim.precision) == "fp16"
+        self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=scaled)
         self.state = TrainState()
         self.stop = StopRequest()
         self.checkpoint: Checkpoint | None = None

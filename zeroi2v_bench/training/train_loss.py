@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def precision_on(device: str, wanted: str) -> str:
+    """What a training runs in: "fp32" in place of "fp16" where there is no GPU to be fast on it."""
+    return "fp32" if wanted == "fp16" and not device.startswith("cuda") else wanted
+
+
 def summed_loss(
     model: VideoViT, network: nn.Module, batch: Batch, optim: Optim, device: str
 ) -> Tensor:
@@ -39,7 +44,7 @@ def summed_loss(
         labels = torch.zeros(1, dtype=torch.int64)
     clips = video[:, 0].to(device, non_blocking=True)
     clips = normalise(clips, model.config.mean, model.config.std)
-    dtype = PRECISIONS.get(optim.precision)
+    dtype = PRECISIONS.get(precision_on(device, optim.precision))
     with torch.autocast(torch.device(device).type, dtype, dtype is not None):
         logits = network(clips)
     losses = F.cross_entropy(
