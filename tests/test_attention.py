@@ -54,9 +54,14 @@ def test_attention_equals_the_slow_reference(offsets, num_frames, parts, unit):
     torch.manual_seed(0)
     attention = Attention(WIDTH, HEADS).double()
     attention.set_offsets(tuple(offsets), parts=parts, unit=unit)
-    tokens = torch.randn(2 * num_frames, 3, WIDTH, dtype=torch.float64)
+    tokens = torch.randn(2 * num_frames, 3, WIDTH, dtype=torch.float64, requires_grad=True)
     expected = slow_attention(attention, tokens, num_frames, parts, unit)
-    torch.testing.assert_close(attention(tokens, num_frames), expected, rtol=0, atol=1e-12)
+    got = attention(tokens, num_frames)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+    for wanted in (tokens, attention.qkv.weight):
+        gradients = (torch.autograd.grad(y.square().sum(), wanted, retain_graph=True)
+                     for y in (got, expected))  # fmt: skip
+        torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
 
 
 def test_gradients_through_the_relocation_equal_finite_differences():

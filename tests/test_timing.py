@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from zeroi2v_bench.costs import timing
-from zeroi2v_bench.costs.timing import largest_batch, median_interval, peak_memory_mb, quartiles
+from zeroi2v_bench.costs.timing import (
+    LiveMemory,
+    largest_batch,
+    median_interval,
+    peak_memory_mb,
+    quartiles,
+)
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=6, max_size=40))
@@ -60,6 +66,16 @@ def test_peak_memory_is_weights_input_and_the_activations_alive():
     expected = weights + held + 2 * held
     assert result < held
     assert peak_memory_mb(model, video) == pytest.approx(4 * expected / 1e6)
+
+
+def test_live_memory_counts_a_weight_once_though_training_keeps_a_view_of_it():
+    layer = nn.Linear(100, 100, bias=False).requires_grad_(False)
+    tokens = torch.zeros(3, 100, requires_grad=True)
+    live = LiveMemory([layer.weight, tokens])
+    with live:
+        result = layer(layer(tokens))
+        assert result.grad_fn is not None
+    assert live.peak == 4 * (100 * 100 + 3 * 100 * 3)
 
 
 def test_the_largest_batch_doubles_from_the_fixed_one_up_to_what_fits_or_the_cap():

@@ -16,7 +16,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from zeroi2v_bench.costs.cost_records import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MIN_ROUNDS = 6
 """Fewest rounds from which a median has a 95 % interval at all."""
@@ -111,20 +111,28 @@ def median_interval(values: Sequence[float]) -> Spread:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Adds up the bytes of all tensors that operations have made and that are still in use."""
+    """Bytes of the tensors that were there before and of those operations made, while in use.
 
-    def __init__(self) -> None:
+    A storage counts once, however many views of it there are.
+    """
+
+    def __init__(self, held: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sizes: WeakIdKeyDictionary = WeakIdKeyDictionary()
-        self.peak: int = 0
+        for tensor in held:
+            self._count(tensor)
+        self.peak: int = sum(self.sizes.values())
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        self.sizes[storage] = storage.nbytes()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and note the storages of its results."""
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                storage = leaf.untyped_storage()
-                self.sizes[storage] = storage.nbytes()
+                self._count(leaf)
         self.peak = max(self.peak, sum(self.sizes.values()))
         return result
 
@@ -135,19 +143,17 @@ def peak_memory_mb(model: nn.Module, video: Tensor) -> float:
 
     On a GPU this is what its allocator gave out. On a CPU it is the sum of the tensors alive.
     """
-    held = {t.untyped_storage() for t in (*model.parameters(), *model.buffers(), video)}
-    weights: int = sum(storage.nbytes() for storage in held)
+    live = LiveMemory((*model.parameters(), *model.buffers(), video))
     if video.is_cuda:
         torch.cuda.synchronize(video.device)
         torch.cuda.reset_peak_memory_stats(video.device)
         before = torch.cuda.memory_allocated(video.device)
         model(video)
         peak: int = torch.cuda.max_memory_allocated(video.device)
-        return (peak - before + weights) / 1e6
-    live = LiveMemory()
+        return (live.peak + peak - before) / 1e6
     with live:
         model(video)
-    return (weights + live.peak) / 1e6
+    return live.peak / 1e6
 
 
 def largest_batch(fits: Callable[[int], bool], *, start: int, cap: int) -> int:

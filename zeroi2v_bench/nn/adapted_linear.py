@@ -8,6 +8,17 @@ from torch import Tensor, nn
 from zeroi2v_bench.errors import MergeError
 
 
+class Dropout(nn.Dropout):
+    """Dropout that keeps one byte per element for the backward pass on every device.
+
+    On a CPU torch's own keeps the mask as floating-point numbers.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element-wise."""
+        return torch.native_dropout(x, self.p, True)[0] if self.training and self.p else x
+
+
 class LinearAdapter(nn.Module):
     """x + scale * up(dropout(down(x))): a low-rank update of the identity (ZeroI2V, section 3.3).
 
@@ -29,7 +40,7 @@ class LinearAdapter(nn.Module):
         self.scale = scale
         self.down = nn.Linear(width, hidden)
         self.activation = activation
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.up = nn.Linear(hidden, width)
         nn.init.trunc_normal_(self.down.weight, std=0.02)
         nn.init.zeros_(self.down.bias)
@@ -42,7 +53,7 @@ class LinearAdapter(nn.Module):
         if self.activation is not None:
             hidden = self.activation(hidden)
         update: Tensor = self.up(self.dropout(hidden))
-        return x + self.scale * update
+        return torch.add(x, update, alpha=self.scale)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Matrix (D, D) and offset (D,) in float64, such that forward(x) = matrix @ x + offset.

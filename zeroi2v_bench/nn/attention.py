@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,10 +78,13 @@ def plan_moves(
     return tuple(moves)
 
 
-def relocate_(qkv: Tensor, num_frames: int, moves: tuple[Move, ...]) -> None:
+def relocate_(
+    qkv: Tensor, num_frames: int, moves: tuple[Move, ...], *, adjoint: bool = False
+) -> None:
     """Overwrite the moved parts of (B*T, N, 3, H, d) in place; only they are copied.
 
-    A frame whose source lies outside the clip keeps its own values.
+    A frame whose source lies outside the clip keeps its own values. With ``adjoint`` the tensor is
+    a gradient and goes the way back: what a frame was the source of is added up.
     """
     frames = qkv.view(-1, num_frames, *qkv.shape[1:])  # (B, T, N, 3, H, d)
     for move in moves:
@@ -89,11 +93,34 @@ def relocate_(qkv: Tensor, num_frames: int, moves: tuple[Move, ...]) -> None:
             continue
         part = frames[:, :, move.tokens, move.parts, move.heads, move.channels]
         early, late = part[:, :-step], part[:, step:]
-        # Source and target overlap: the clone keeps a frame from being read after it was written.
-        if move.offset < 0:
-            late.copy_(early.clone())
+        source, target = (early, late) if move.offset < 0 else (late, early)
+        # They overlap: the clone keeps a frame from being read after it was written.
+        if adjoint:
+            gradient = target.clone()
+            target.zero_()
+            source.add_(gradient)
         else:
-            early.copy_(late.clone())
+            target.copy_(source.clone())
+
+
+class _Relocation(torch.autograd.Function):
+    """`relocate_` with one copy of the gradient, where autograd itself makes several per move."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, qkv: Tensor, shape: tuple[int, ...], num_frames: int, moves: tuple[Move, ...]
+    ) -> Tensor:
+        ctx.arguments = shape, num_frames, moves
+        ctx.mark_dirty(qkv)
+        relocate_(qkv.view(shape), num_frames, moves)
+        return qkv
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        shape, num_frames, moves = ctx.arguments
+        grad = grad.clone(memory_format=torch.contiguous_format)
+        relocate_(grad.view(shape), num_frames, moves, adjoint=True)
+        return grad, None, None, None
 
 
 class Attention(nn.Module):
@@ -126,10 +153,13 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, num_frames: int) -> Tensor:
         """(B*T, N, D) -> (B*T, N, D), frames of a clip adjacent."""
-        qkv = self.qkv(tokens).unflatten(
-            -1, (3, self.num_heads, self.head_dim)
-        )  # (B*T, N, 3, H, d)
-        relocate_(qkv, num_frames, self.moves)
+        qkv = self.qkv(tokens)
+        shape = (*tokens.shape[:2], 3, self.num_heads, self.head_dim)
+        if qkv.requires_grad and self.moves and not torch.compiler.is_compiling():
+            qkv = _Relocation.apply(qkv, shape, num_frames, self.moves)
+        else:
+            relocate_(qkv.view(shape), num_frames, self.moves)
+        qkv = qkv.view(shape)  # (B*T, N, 3, H, d)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B*T, H, N, d)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
