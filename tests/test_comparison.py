@@ -1,7 +1,7 @@
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.reports.measured import architecture, group_runs
+from zeroi2v_bench.reports.measured import architecture, group_runs, selection_rule
 from zeroi2v_bench.reports.published import TableError
 from zeroi2v_bench.reports.tables import build_table
 
@@ -108,6 +108,16 @@ def test_few_shot_rows_carry_mean_deviation_and_interval_over_seeds():
     assert row["measured.sd"] == pytest.approx(2.0)
     assert row["measured.interval"] == "47.0 to 57.0"
     assert row["measured.seeds"] == 3
+
+
+def test_a_row_says_how_its_epoch_was_chosen():
+    chosen = {"chosen_epoch": 3, "holdout_top1": [10.0, 20.0, 30.0]}
+    runs = (record(), record(**{"fit.details": chosen}), record(**{"fit.solver": "none"}))
+    assert [selection_rule(run) for run in runs] == [
+        "last epoch",
+        "best epoch on held-out training clips",
+        "nothing trained",
+    ]
 
 
 def test_an_interval_of_accuracies_ends_at_100_per_cent():

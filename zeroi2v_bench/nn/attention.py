@@ -159,8 +159,7 @@ class Attention(nn.Module):
             qkv = _Relocation.apply(qkv, shape, num_frames, self.moves)
         else:
             relocate_(qkv.view(shape), num_frames, self.moves)
-        qkv = qkv.view(shape)  # (B*T, N, 3, H, d)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B*T, H, N, d)
+        query, key, value = (part.transpose(1, 2) for part in qkv.view(shape).unbind(2))
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 

@@ -79,9 +79,16 @@ def cost_rows(spec: TableSpec, costs: Sequence[CostCase]) -> list[Cells]:
 
 
 def _cases_of(spec: TableSpec, line: PublishedRow, costs: Sequence[CostCase]) -> Sequence[CostCase]:
-    """The deployed models that are the row's, under the first of its names that was measured."""
+    """The deployed models that are the row's, under the first of its names that was measured.
+
+    Parameters that were asked for and that the row does not name make another model.
+    """
     found = [
-        case for case in costs if case.row.state != "unmerged" and matches(spec, line, case.facts())
+        case
+        for case in costs
+        if case.row.state != "unmerged"
+        and matches(spec, line, case.facts())
+        and case.asked_for <= _variant(line).keys()
     ]
     for name in line.cells.get("runs_as", "").split():
         if named := [case for case in found if case.row.method == name]:
@@ -109,8 +116,13 @@ def matches(spec: TableSpec, line: PublishedRow, facts: Cells) -> bool:
 
 def _is_the_variant(line: PublishedRow, params: Cells) -> bool:
     """Whether the method's parameters are those that the row names, if it names any."""
-    wanted = json.loads(line.cells.get("runs_with") or "{}")
+    wanted = _variant(line)
     return all(_in_order(params.get(name)) == _in_order(wanted[name]) for name in wanted)
+
+
+def _variant(line: PublishedRow) -> dict[str, Any]:
+    variant: dict[str, Any] = json.loads(line.cells.get("runs_with") or "{}")
+    return variant
 
 
 def _in_order(value: Any) -> Any:

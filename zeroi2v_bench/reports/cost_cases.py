@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ class CostCase:
     def timing(self) -> Timing | None:
         """Times with their spread."""
         return self.row.timing
+
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The parameters that were asked for; the label says them after the method's name."""
+        given = self.row.label.removeprefix(self.row.method)
+        return frozenset(json.loads(given)) if given.strip() else frozenset()
 
     @property
     def is_plain(self) -> bool:

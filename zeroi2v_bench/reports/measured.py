@@ -151,6 +151,8 @@ def selection_rule(run: RunRecord) -> str:
     """Which epoch's model a run is about."""
     if run.fit.solver == "none":
         return "nothing trained"
+    if "chosen_epoch" in run.fit.details:
+        return "best epoch on held-out training clips"
     return "last epoch" if run.fit.solver == "adamw" else "convergence"
 
 

@@ -112,7 +112,7 @@ class FileReader:
     def rgb(self, frame: Any, short_side: int | None = None) -> np.ndarray:
         """(H, W, C) uint8 at the size of the clip's first frame, turned as players show it."""
         width, height = scaled_down(self._first.width, self._first.height, short_side)
-        pixels: np.ndarray = frame.to_ndarray(format="rgb24", width=width, height=height)
+        pixels: np.ndarray = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
         turns = self._quarter_turns()
         return np.rot90(pixels, turns) if turns else pixels
 
