@@ -4,14 +4,17 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from decode_clips import write_clip
 
 from zeroi2v_bench.cli import main
-from zeroi2v_bench.costs import timing
+from zeroi2v_bench.costs import side_by_side, timing
 from zeroi2v_bench.costs.cost_records import append_costs, load_costs
 from zeroi2v_bench.costs.measuring import Case, measure
 from zeroi2v_bench.costs.side_by_side import Plan
+from zeroi2v_bench.data import loader
 from zeroi2v_bench.errors import BenchError, ProtocolError, RecordError, UnknownNameError
 from zeroi2v_bench.records import load_records
+from zeroi2v_bench.reports.cost_cases import cost_cases
 from zeroi2v_bench.reports.cost_table import show_costs
 
 SMALL = Case(num_frames=2, clips=1, num_classes=3)
@@ -62,6 +65,27 @@ def test_times_stand_beside_a_second_plain_row_and_name_their_conditions(monkeyp
     text = show_costs(record)
     for word in ("GFLOPs (paper)", "fp32", "not compiled", "no decoding", "6 interleaved rounds"):
         assert word in text
+
+
+def test_reading_a_file_can_be_part_of_the_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(timing, "TURN_S", 0.0)
+    monkeypatch.setattr(timing, "WARM_UP_S", 0.0)
+    clip = write_clip(tmp_path / "clip.mp4", frames=5)
+    read = []
+    monkeypatch.setattr(
+        side_by_side,
+        "read_test_views",
+        lambda *args: read.append(args) or loader.read_test_views(*args),
+    )
+    case = Case(num_frames=2, clips=2, crops=3, num_classes=3)
+    plan = Plan(rounds=6, batch=2, max_batch=2, video=clip)
+    record = measure([], ["digits"], case=case, plan=plan)
+    # Two models: 1 + 1 warm-up calls and 6 rounds of one video; 2 + 3 of two videos at a time.
+    assert len(read) == 2 * (8 + 2 * 5)
+    assert record.conditions.with_decode
+    assert "clip.mp4 (h264, 128 x 48, 5 frames) decoded" in show_costs(record)
+    (case,) = cost_cases([record], timed=True)
+    assert case.behind()["device"].endswith(", with decoding")
 
 
 def test_two_backbones_are_each_compared_with_their_own_plain_model():

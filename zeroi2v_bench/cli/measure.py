@@ -51,6 +51,11 @@ GPU_BATCHES, CPU_BATCHES = (8, 256), (2, 2)
     "--max-batch", type=click.IntRange(1), help="Cap of the largest batch.  [CPU 2, GPU 256]"
 )
 @click.option(
+    "--video",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Time the reading of this clip too.  [the network alone]",
+)
+@click.option(
     "--format",
     "fmt",
     type=click.Choice(["markdown", "json"]),

@@ -86,6 +86,7 @@ class Conditions(Frozen):
         rounds: Rounds of latency; in each, every model had its turn.
         throughput_rounds: The same for throughput.
         with_decode: Whether reading the video is part of the time.
+        video: What was read then.
     """
 
     device: str
@@ -95,7 +96,8 @@ class Conditions(Frozen):
     compiled: bool
     rounds: int
     throughput_rounds: int
-    with_decode: Literal[False] = False
+    with_decode: bool = False
+    video: str = ""
 
 
 class CostRecord(Frozen):

@@ -14,10 +14,17 @@ import torch
 from zeroi2v_bench.backbones.base import Backbone, load_backbone
 from zeroi2v_bench.costs.cost_records import Conditions, CostRecord, CostRow, State
 from zeroi2v_bench.costs.efficiency import count_costs, without_memory
-from zeroi2v_bench.costs.side_by_side import THROUGHPUT_ROUNDS, Plan, SideBySide, time_models
+from zeroi2v_bench.costs.side_by_side import (
+    THROUGHPUT_ROUNDS,
+    Plan,
+    SideBySide,
+    describe_video,
+    time_models,
+)
 from zeroi2v_bench.environment import describe_environment
 from zeroi2v_bench.merging import count_adapted, merge, refusal
 from zeroi2v_bench.methods.base import adapt
+from zeroi2v_bench.protocol import Views
 from zeroi2v_bench.records import run_key
 from zeroi2v_bench.types import Task
 
@@ -181,7 +188,7 @@ def add_times(
     contest = SideBySide(
         [entry.model for entry in entries],
         num_frames=case.num_frames,
-        views=case.views,
+        views=Views(clips=case.clips, crops=case.crops),
         plan=plan,
         report=report,
     )
@@ -209,6 +216,8 @@ def make_record(rows: Sequence[CostRow], case: Case, plan: Plan | None) -> CostR
         compiled=plan.compiled,
         rounds=plan.rounds,
         throughput_rounds=THROUGHPUT_ROUNDS,
+        with_decode=plan.video is not None,
+        video=describe_video(plan.video) if plan.video else "",
     )
     key = run_key(rows=[row.model_dump(mode="json") for row in rows], created=created.isoformat())
     return CostRecord(

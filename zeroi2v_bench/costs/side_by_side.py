@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -17,14 +18,23 @@ from zeroi2v_bench.costs.timing import (
     quartiles,
     take_turns,
 )
+from zeroi2v_bench.data.data_index import ClipInfo
+from zeroi2v_bench.data.loader import read_test_views
+from zeroi2v_bench.data.reader import FrameReader
 from zeroi2v_bench.errors import BenchError
+from zeroi2v_bench.protocol import Sampling
+from zeroi2v_bench.types import Clip
+from zeroi2v_bench.video.decode import probe_video
+from zeroi2v_bench.video.transforms import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import Tensor, nn
 
-    from zeroi2v_bench.nn.video_vit import VideoViT
+    from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
+    from zeroi2v_bench.protocol import Views
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,6 +52,9 @@ class Plan:
         rounds: Rounds of latency, 6 at least; in each, every model has its turn.
         batch: Videos in the fixed batch of the throughput.
         max_batch: Cap of the largest batch that fits.
+        video: A file that is read for every video, as part of the time: its frames are decoded,
+            cropped and normalised in this process, then the network runs. None times the network
+            alone, on noise.
     """
 
     device: str = "cpu"
@@ -50,6 +63,7 @@ class Plan:
     rounds: int = 9
     batch: int = 2
     max_batch: int = 2
+    video: Path | None = None
 
     def __post_init__(self) -> None:
         if self.rounds < MIN_ROUNDS:
@@ -66,20 +80,26 @@ class Plan:
 
 
 class SideBySide:
-    """Models on a device, and the random videos that they are timed on."""
+    """Models on a device, and the videos that they are timed on.
+
+    Raises:
+        DecodeError: The plan's video cannot be read.
+    """
 
     def __init__(
         self,
         models: Sequence[VideoViT],
         *,
         num_frames: int,
-        views: int,
+        views: Views,
         plan: Plan,
         report: Callable[[str], None],
     ) -> None:
-        self.shape = (views, 3, num_frames)
-        self.sides = [model.config.image_size for model in models]
+        self.shape = (views.clips * views.crops, 3, num_frames)
+        self.configs = [model.config for model in models]
+        self.sides = [config.image_size for config in self.configs]
         self.plan, self.report = plan, report
+        self.source = plan.video and Source(plan.video, num_frames, views)
         self.dtype = DTYPES[plan.precision]
         self.models: list[nn.Module] = [m.to(plan.device, self.dtype) for m in models]
         self.memory_mb = [
@@ -102,16 +122,31 @@ class SideBySide:
         Raises:
             BenchError: A batch does not fit into memory.
         """
-        keys = list(zip(self.sides, batches, strict=True))
-        inputs = {key: self.videos(*key) for key in set(keys)}
-        calls = [lambda m=m, x=inputs[k]: m(x) for m, k in zip(self.models, keys, strict=True)]
         try:
-            return take_turns(calls, rounds=rounds, report=self.report)
+            return take_turns(self._calls(batches), rounds=rounds, report=self.report)
         except torch.OutOfMemoryError as error:
             raise BenchError(
                 f"{max(batches)} videos do not fit beside the models into the memory of "
                 f"{self.plan.device}; use a smaller --batch or fewer methods at once"
             ) from error
+
+    def _calls(self, batches: Sequence[int]) -> list[Callable[[], object]]:
+        """One batch through each model, read from the file where there is one."""
+        if self.source:
+            return [
+                partial(self._read_and_run, self.source, *each)
+                for each in zip(self.models, self.configs, batches, strict=True)
+            ]
+        keys = list(zip(self.sides, batches, strict=True))
+        inputs = {key: self.videos(*key) for key in set(keys)}
+        return [partial(m, inputs[key]) for m, key in zip(self.models, keys, strict=True)]
+
+    def _read_and_run(
+        self, source: Source, model: nn.Module, config: ViTConfig, batch: int
+    ) -> object:
+        pixels = torch.cat([source.read(config.image_size) for _ in range(batch)])
+        video = normalise(pixels.to(self.plan.device), config.mean, config.std)
+        return model(video.to(self.dtype))
 
     def fits(self, index: int, batch: int) -> bool:
         """Whether a batch goes through a model, beside all the others."""
@@ -132,6 +167,33 @@ class SideBySide:
             largest_batch(lambda batch, i=i: self.fits(i, batch), start=start, cap=cap)  # type: ignore[misc]
             for i in range(len(self.models))
         ]
+
+
+class Source:
+    """A file as the views of a video: T uniform frames in each clip, then the crops.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+
+    def __init__(self, path: Path, num_frames: int, views: Views) -> None:
+        found, info = path.stat(), probe_video(path)
+        known = ClipInfo(
+            str(path), found.st_size, found.st_mtime_ns, "ok", num_frames=info.num_frames
+        )
+        self.reader = FrameReader(index={str(path): known})
+        self.clip = Clip(id=path.name, path=str(path), label=0)
+        self.sampling, self.views = Sampling(kind="uniform", num_frames=num_frames), views
+
+    def read(self, image_size: int) -> Tensor:
+        """(V, C, T, S, S) uint8."""
+        return read_test_views(self.reader, self.clip, self.sampling, self.views, image_size)[0]
+
+
+def describe_video(path: Path) -> str:
+    """Name, codec, size and length of a file."""
+    info = probe_video(path)
+    return f"{path.name} ({info.codec}, {info.width} x {info.height}, {info.num_frames} frames)"
 
 
 def free_memory() -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zeroi2v_bench.data.reader import FrameReader
-    from zeroi2v_bench.protocol import Protocol
+    from zeroi2v_bench.protocol import Protocol, Sampling, Views
     from zeroi2v_bench.types import Clip
 
 Key = tuple[int, int]
@@ -106,15 +106,26 @@ class ClipViews(Dataset[Sample]):
 
     def _test_sample(self, row: int, clip: Clip) -> Sample:
         sampling, views = self.protocol.sampling, self.protocol.views
-        frames, damaged = self.reader.read(
-            clip,
-            lambda length: test_indices(length, sampling, views.clips).reshape(-1),
-            views.short_side or self.image_size,
-            fixed=f"{sampling.kind} {sampling.num_frames}x{sampling.stride} in {views.clips}",
-        )
-        crops = test_views(frames, self.image_size, views)  # (crops, clips * T, C, S, S)
-        video = crops.unflatten(1, (views.clips, -1)).flatten(0, 1).transpose(1, 2)
+        video, damaged = read_test_views(self.reader, clip, sampling, views, self.image_size)
         return Sample(row, clip.label, video, "damaged" if damaged else "ok")
+
+
+def read_test_views(
+    reader: FrameReader, clip: Clip, sampling: Sampling, views: Views, image_size: int
+) -> tuple[Tensor, bool]:
+    """All test views of a clip, which is decoded once: (V, C, T, S, S) uint8, and if damaged.
+
+    Raises:
+        DecodeError: The clip cannot be read.
+    """
+    frames, damaged = reader.read(
+        clip,
+        lambda length: test_indices(length, sampling, views.clips).reshape(-1),
+        views.short_side or image_size,
+        fixed=f"{sampling.kind} {sampling.num_frames}x{sampling.stride} in {views.clips}",
+    )
+    crops = test_views(frames, image_size, views)  # (crops, clips * T, C, S, S)
+    return crops.unflatten(1, (views.clips, -1)).flatten(0, 1).transpose(1, 2), damaged
 
 
 class EvalBatches(Sampler[list[Key]]):

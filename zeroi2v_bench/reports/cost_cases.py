@@ -11,7 +11,7 @@ from zeroi2v_bench.reports.measured import ANY, Group, architecture, view_facts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from zeroi2v_bench.costs.cost_records import CostRecord, CostRow, Timing
+    from zeroi2v_bench.costs.cost_records import Conditions, CostRecord, CostRow, Timing
     from zeroi2v_bench.records import Efficiency
 
 PAPER_SIDE = 224
@@ -76,7 +76,7 @@ class CostCase:
         how = self.record.conditions
         return {
             "weights": "random" if self.row.backbone.random_weights else "pretrained",
-            "device": how.device if how else "counted, not timed",
+            "device": _where(how) if how else "counted, not timed",
             "precision": how.precision if how else None,
         }
 
@@ -84,6 +84,10 @@ class CostCase:
     def run_ids(self) -> tuple[str, ...]:
         """The record behind it."""
         return (f"costs/{self.record.run_id}",)
+
+
+def _where(how: Conditions) -> str:
+    return f"{how.device}, with decoding" if how.with_decode else how.device
 
 
 Measurement = Group | CostCase

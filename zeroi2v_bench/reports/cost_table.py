@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zeroi2v_bench.reports.tables import markdown
 
 if TYPE_CHECKING:
-    from zeroi2v_bench.costs.cost_records import CostRecord, CostRow, Spread
+    from zeroi2v_bench.costs.cost_records import Conditions, CostRecord, CostRow, Spread
 
 COUNTED = (
     "backbone",
@@ -66,6 +66,12 @@ def _spread(spread: Spread, digits: int) -> str:
     return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
 
 
+def _what_is_timed(how: Conditions) -> str:
+    if how.with_decode:
+        return f"{how.video} decoded and cropped anew for every video, then the network"
+    return "network only (no decoding)"
+
+
 def _conditions(record: CostRecord) -> str:
     views = record.crops * record.clips
     lines = [
@@ -78,7 +84,7 @@ def _conditions(record: CostRecord) -> str:
         lines.append(
             f"Measured on {how.device}; {how.precision} (float32 products: {how.float32_matmul}), "
             f"{how.threads} threads, torch {record.environment.libraries.get('torch')}, "
-            f"{'compiled' if how.compiled else 'not compiled'}, network only (no decoding). "
+            f"{'compiled' if how.compiled else 'not compiled'}, {_what_is_timed(how)}. "
             f"Latency: one video, all views in one batch, {how.rounds} interleaved rounds; the "
             "ratio is to the plain model in the same round, and that of 'plain again' is the "
             f"noise. Throughput: {how.throughput_rounds} interleaved rounds."

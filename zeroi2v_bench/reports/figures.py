@@ -108,8 +108,8 @@ def throughputs(costs: Sequence[CostRecord]) -> list[Figure]:
     for case in cost_cases(costs, timed=True):
         if case.timing is not None and (how := case.record.conditions) is not None:
             backbone = case.facts()["backbone"]
-            panels.setdefault((backbone, case.record.views, f"{how.device}, {how.precision}"), [])
-            panels[backbone, case.record.views, f"{how.device}, {how.precision}"].append(case)
+            device = f"{case.behind()['device']}, {how.precision}"
+            panels.setdefault((backbone, case.record.views, device), []).append(case)
     for (backbone, views, device), cases in panels.items():
         caption = f"Throughput, measured: {backbone}, {views}, {device}, best batch"
         figures.append(_bar_figure(caption, [_measured_bar(case) for case in cases]))
