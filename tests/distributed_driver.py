@@ -8,9 +8,10 @@ import torch
 from tiny_training import CLIPS, PROTOCOL, NoiseReader, at_path, train_tiny, without_dropout
 
 from zeroi2v_bench.backbones.base import Backbone
+from zeroi2v_bench.data.frame_cache import open_cache
 from zeroi2v_bench.data.loader import build_loader
 from zeroi2v_bench.data.reader_watch import batches_of
-from zeroi2v_bench.distributed import is_first, joined_group
+from zeroi2v_bench.distributed import gather, group_size, is_first, joined_group, rank
 from zeroi2v_bench.evaluation import evaluate
 from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
@@ -44,6 +45,11 @@ def main(folder: Path, micro_batch: int) -> None:
         trained, report = train_tiny(model, clips=clips, reader=reader, micro_batch=micro_batch)
         assert all(map(torch.equal, start, model.parameters()))
         assert report.left_out == ("clip5",)
+        cache = open_cache("ram")
+        cache.put(f"clip{rank()}", np.zeros(3), False)
+        gather(None)  # all of them have written
+        assert all(cache.get(f"clip{other}") for other in range(group_size()))
+        gather(None)  # all of them have read
         assert left_out == {5}
         if is_first():
             weights = torch.cat([p.detach().flatten() for p in trained.parameters()]).numpy()

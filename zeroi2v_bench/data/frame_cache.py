@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from zeroi2v_bench.datasets.moving_digits import cache_folder
+from zeroi2v_bench.distributed import gather
 from zeroi2v_bench.errors import RecordError
 from zeroi2v_bench.records import write_atomically
 
@@ -131,7 +133,8 @@ def open_cache(kind: CacheKind, gigabytes: float | None = None) -> FrameCache | 
     """A cache of that kind; None for "off".
 
     Args:
-        kind: "ram" lives as long as this process, "disk" stays in the cache folder.
+        kind: "ram" lives as long as this process, and that of the group's first process on this
+            machine is used by all of them; "disk" stays in the cache folder.
         gigabytes: Largest size; None is 2 in RAM and 50 on disk. RAM takes half of what is free
             at most.
     """
@@ -140,9 +143,10 @@ def open_cache(kind: CacheKind, gigabytes: float | None = None) -> FrameCache | 
     limit = int(1e9 * (DEFAULT_GB[kind] if gigabytes is None else gigabytes))
     if kind == "disk":
         return FrameCache(cache_folder() / "frames", limit)
-    folder = _ram_folder()
+    own, machine = _ram_folder(), platform.node()
+    folder = next(found for name, found in gather((machine, own)) if name == machine)
     cache = FrameCache(folder, min(limit, shutil.disk_usage(folder).free // 2))
-    weakref.finalize(cache, _remove, folder, os.getpid())
+    weakref.finalize(cache, _remove, own, os.getpid())
     return cache
 
 

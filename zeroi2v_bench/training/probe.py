@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,12 +85,15 @@ def fit_head(
     scaled = (features - mean) / std
     folds = min(5, int(counts.min()))
     solver = LogisticRegression(max_iter=2000)
-    if folds > 1:
-        parts = StratifiedKFold(folds, shuffle=True, random_state=0)
-        search = GridSearchCV(solver, {"C": np.logspace(-4, 2, 7).tolist()}, cv=parts)
-        solver = search.fit(scaled, labels).best_estimator_
-    else:
-        solver.fit(scaled, labels)
+    with warnings.catch_warnings():
+        # With one or two clips of each class scikit-learn asks whether labels are what was meant.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        if folds > 1:
+            parts = StratifiedKFold(folds, shuffle=True, random_state=0)
+            search = GridSearchCV(solver, {"C": np.logspace(-4, 2, 7).tolist()}, cv=parts)
+            solver = search.fit(scaled, labels).best_estimator_
+        else:
+            solver.fit(scaled, labels)
     _set_head(head, solver.coef_ / std, solver.intercept_ - solver.coef_ @ (mean / std))
     return FitReport(
         solver="logistic_regression",
