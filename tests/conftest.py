@@ -18,18 +18,14 @@ def reference_data() -> Path:
 @pytest.fixture
 def tiny_backbone():
     """A random image model of two blocks for 16 x 16 pixels."""
-    import torch
+    from drawn_weights import drawn
 
     from zeroi2v_bench.backbones.base import Backbone
     from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
     from zeroi2v_bench.records import BackboneInfo
 
     config = ViTConfig(image_size=16, patch_size=8, width=24, depth=2, num_heads=6, mlp_width=48)
-    model = VideoViT(config).eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+    model = drawn(VideoViT(config), seed=0, scale=0.2)
     info = BackboneInfo(spec="tiny", weights_hash="0" * 64, random_weights=True)
     return Backbone(model=model, info=info)
 
@@ -37,16 +33,11 @@ def tiny_backbone():
 @pytest.fixture
 def tiny_zeroi2v(tiny_backbone):
     """ZeroI2V on the tiny backbone with every adapter away from the identity, in eval mode."""
-    import torch
+    from drawn_weights import drawn
 
     from zeroi2v_bench.methods.base import adapt
     from zeroi2v_bench.types import Task
 
     task = Task(num_frames=4, class_names=("a", "b", "c"))
     model = adapt("zeroi2v", tiny_backbone, task, {"temporal_heads": {-1: 1, 1: 1, -2: 1}})
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
-    return model.eval()
+    return drawn(model, seed=1, scale=0.2, trained_only=True)

@@ -1,12 +1,10 @@
 """AIM is the published network, in outputs, trained tensors and counts."""
 
-import json
-
 import pytest
 import torch
 from published_baselines import AIM, aim_logits, aim_state
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from recorded_outputs import assert_reproduced
+from safetensors.torch import save_file
 
 from zeroi2v_bench.checkpoints.official import load_official
 from zeroi2v_bench.errors import CheckpointError
@@ -38,18 +36,7 @@ def test_a_published_checkpoint_gives_the_published_logits(case, tmp_path):
 
 @pytest.mark.data
 def test_recorded_outputs_of_the_published_code_are_reproduced(reference_data, tmp_path):
-    for path in sorted((reference_data / "fixtures" / "aim").glob("*.safetensors")):
-        tensors, metadata = load_file(path), safe_open(path, "pt").metadata()
-        recorded = {n: tensors.pop(n) for n in list(tensors) if n.startswith("fixture.")}
-        save_file(tensors, tmp_path / path.name)
-        model = load_official(
-            tmp_path / path.name, json.loads(metadata["config"]) | {"method": "aim"}
-        )
-        difference = (model(recorded["fixture.input"]) - recorded["fixture.logits"]).abs().max()
-        assert difference < 2e-5
-        tunable = {n: tensors[n].numel() for n in json.loads(metadata["tunable"])}
-        ours = [p.numel() for p in model.parameters() if p.requires_grad]
-        assert sorted(ours) == sorted(tunable.values())
+    assert_reproduced(reference_data / "fixtures", "aim", tmp_path)
 
 
 @pytest.mark.parametrize(

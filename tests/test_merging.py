@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn_weights import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -10,15 +11,6 @@ from zeroi2v_bench.errors import MergeError
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, verify_merge
 from zeroi2v_bench.nn.adapted_linear import AdaptedLinear, LinearAdapter
 from zeroi2v_bench.types import Predictions
-
-
-def randomised(module: nn.Module, seed: int = 0, scale: float = 0.3) -> nn.Module:
-    """The same module with every parameter drawn anew, so that no adapter is the identity."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
-    return module.eval()
 
 
 @settings(max_examples=60, deadline=None)
@@ -37,7 +29,7 @@ def test_a_merged_layer_is_the_same_map(inside, outside, hidden, scale, sides, b
         before=LinearAdapter(inside, hidden, scale=scale) if before else None,
         after=LinearAdapter(outside, hidden, scale=scale) if after else None,
     )
-    layer = randomised(layer).double()
+    layer = drawn(layer, seed=0, scale=0.3).double()
     x = torch.randn(5, inside, dtype=torch.float64)
     merged = layer.merge()
     assert type(merged) is nn.Linear
@@ -51,7 +43,8 @@ def test_a_new_adapter_is_the_identity():
 
 
 def test_half_precision_weights_are_rounded_once():
-    layer = randomised(AdaptedLinear(nn.Linear(8, 8), before=LinearAdapter(8, 2))).half()
+    layer = AdaptedLinear(nn.Linear(8, 8), before=LinearAdapter(8, 2))
+    layer = drawn(layer, seed=0, scale=0.3).half()
     exact = layer.double().merge()
     assert torch.equal(layer.half().merge().weight, exact.weight.half())
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn_weights import drawn
 
 from zeroi2v_bench.backbones.base import load_backbone
 from zeroi2v_bench.methods.base import adapt
@@ -25,12 +26,7 @@ def trained(row: str, backbone):
     """A row of full_digits with random values in everything it trains."""
     protocol = load_protocol("full_digits")
     model = adapt(protocol.module_of(row), backbone, TASK, protocol.spec_of(row).params)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
-    return model.eval()
+    return drawn(model, seed=1, scale=0.2, trained_only=True)
 
 
 def single_frame_logits(model, video):
