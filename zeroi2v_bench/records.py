@@ -15,12 +15,12 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from zeroi2v_bench.errors import RecordError
-from zeroi2v_bench.strict import Frozen, first_problem
+from zeroi2v_bench.strict import Frozen, Positive, first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,8 @@ COSTS = "costs"
 """Folder of the cost records, beside those of the protocols; see `cost_records`."""
 
 R = TypeVar("R", bound=Frozen)
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Accuracy(Frozen):
@@ -44,12 +46,12 @@ class Accuracy(Frozen):
         num_damaged: Expected clips whose decoder reported damage.
     """
 
-    top1: float
-    top5: float
-    num_clips: int
-    num_expected: int
-    num_unreadable: int = 0
-    num_damaged: int = 0
+    top1: Percent
+    top5: Percent
+    num_clips: Count
+    num_expected: Count
+    num_unreadable: Count = 0
+    num_damaged: Count = 0
 
 
 class Efficiency(Frozen):
@@ -141,7 +143,7 @@ class RunRecord(Frozen):
     recipe: str
     dataset: str
     split: str
-    shots: int | None
+    shots: Positive | None
     seed: int
     views: str
     method: str

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from zeroi2v_bench.nn.video_vit import ViTConfig
     from zeroi2v_bench.recording import Job
+
+SIZES = {(384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H"}
+"""Letter of a vision transformer by width and depth."""
 
 
 def load_trained(checkpoint: Path, config: Mapping[str, Any] | None) -> VideoViT:
@@ -35,9 +39,19 @@ def plain_model_of(trained: VideoViT, checkpoint: Path | None) -> Backbone:
     """The image model that a trained one was made from, for counting; it has no weights."""
     with torch.device("meta"):
         plain = VideoViT(trained.config)
-    spec = f"checkpoint:{checkpoint.name}" if checkpoint else "checkpoint"
+    parts = (name_of(trained.config), checkpoint.name if checkpoint else "")
+    spec = f"checkpoint:{'/'.join(filter(None, parts))}"
     info = BackboneInfo(spec=spec, weights_hash=hash_weights(trained))
     return Backbone(model=plain, info=info)
+
+
+def name_of(config: ViTConfig) -> str:
+    """The network as papers write it, such as "ViT-L/14@336"; "" for an unusual one."""
+    size = SIZES.get((config.width, config.depth))
+    if size is None:
+        return ""
+    side = "" if config.image_size == 224 else f"@{config.image_size}"
+    return f"ViT-{size}/{config.patch_size}{side}"
 
 
 def check_fit(job: Job, trained: VideoViT) -> None:

@@ -138,9 +138,15 @@ def load_costs(roots: Iterable[Path]) -> tuple[list[CostRecord], list[str]]:
     """
     records: list[CostRecord] = []
     problems: list[str] = []
+    seen: dict[str, Path] = {}
     for path in sorted(path for root in roots for path in (root / COSTS).glob("*.json")):
         try:
-            records.append(read_as(CostRecord, path))
+            record = read_as(CostRecord, path)
         except RecordError as error:
             problems.append(str(error))
+            continue
+        if (first := seen.setdefault(record.run_id, path)) is path:
+            records.append(record)
+        else:
+            problems.append(f"{path}: same run id as {first}; the first is used")
     return sorted(records, key=lambda r: (r.created, r.run_id)), problems

@@ -1,7 +1,7 @@
 """What was measured, grouped so that only like is pooled: seeds of one setting, nothing else.
 
-Runs of different protocols, protocol versions or hashes, methods, parameters, weights or class
-names are never pooled; neither are runs on random weights with others.
+Runs of different protocols, protocol versions or hashes, methods, parameters, weights, decoders or
+class names are never pooled; neither are runs on random weights with others.
 """
 
 from __future__ import annotations
@@ -36,6 +36,19 @@ def architecture(spec: str) -> str:
     side = _SIDE.search(spec)
     name = f"ViT-{found['size'][0].upper()}/{found['patch']}"
     return f"{name}@{side[0]}" if side else name
+
+
+def pretraining(spec: str) -> Any:
+    """What a backbone was trained on as the tables write it; `ANY` where its spec does not tell.
+
+    >>> pretraining("openclip:ViT-B-16-quickgelu/openai"), pretraining("timm:vit_b.augreg_in21k")
+    ('CLIP', 'augreg_in21k')
+    """
+    library, _, name = spec.partition(":")
+    if library == "checkpoint":
+        return ANY
+    tag = re.split(r"/" if library == "openclip" else r"\.", name)[-1] or library
+    return "CLIP" if tag == "openai" else tag
 
 
 class _Any:
@@ -108,6 +121,7 @@ class Group:
             "method": _ARCHITECTURE_SUFFIX.sub("", run.method),
             "params": run.params,
             "backbone": architecture(run.backbone.spec),
+            "pretrain": pretraining(run.backbone.spec),
             **view_facts(run.views),
             "dataset": run.dataset,
             "setting": "zero-shot" if run.module == "zero_shot" else setting,
@@ -170,6 +184,7 @@ def sameness(run: RunRecord) -> tuple[Any, ...]:
         repr(sorted(run.params.items())),
         repr(sorted(run.optim.items())),
         run.backbone,
+        run.decoder.split()[0],
         run.class_names_hash,
         run.num_test,
         run.splits_fingerprint if run.shots is None else "",
