@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zeroi2v_bench.reports.measured import Group
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -163,7 +165,14 @@ def _behind(name: str) -> Callable[[Measurement], Any]:
     return lambda m: m.behind().get(name)
 
 
+def _backbone_spec(measurement: Measurement) -> str:
+    """The spec in full: what a paper calls ViT-B/16 may have come from several places."""
+    of = measurement.newest if isinstance(measurement, Group) else measurement.row
+    return of.backbone.spec
+
+
 MEASURED: dict[str, Column] = {
+    "backbone": Column("backbone", read=_backbone_spec),
     "gflops": Column("GFLOPs (paper)", significant, lambda m: m.efficiency.gmacs_per_video),
     "extra_gflops": Column("extra GFLOPs (paper)", significant),
     "params_m": Column("parameters (M)", _decimals(2), _millions("params")),

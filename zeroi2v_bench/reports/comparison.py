@@ -26,6 +26,8 @@ ORDERING_COLUMNS = (
     "measured.gap",
     "measured.gap_interval",
     "measured.pairs",
+    "measured.protocol",
+    "measured.backbone",
     "verdict",
 )
 DESCRIBING = (

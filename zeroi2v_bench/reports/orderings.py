@@ -21,17 +21,12 @@ def ordering_rows(
 ) -> list[Cells]:
     """Every pair of published rows that may be compared, the higher first, and what was measured.
 
-    Rows are compared only if their cells named by ``spec.within`` are equal. Differences are
-    taken seed by seed; an ordering holds, or is reversed, only if the 95 % t-interval of the
-    difference leaves out zero.
+    Rows are compared only if their cells named by ``spec.within`` are equal, and runs only if
+    they are of one protocol, version and hash on one backbone: of several such sets the newest is
+    shown, and nothing on random weights. Differences are taken seed by seed; an ordering holds,
+    or is reversed, only if the 95 % t-interval of the difference leaves out zero.
     """
-    chosen = [g for g in groups if is_chosen(g.facts(), spec.where)]
-    measured = {
-        line.id: group
-        for line in published
-        for group in chosen
-        if matches(spec, line, group.facts())
-    }
+    measured = _newest_set(spec, published, groups)
     rows = []
     for first, second in combinations(published, 2):
         if not {first.id, second.id} <= set(measured) or not _comparable(spec, first, second):
@@ -44,6 +39,22 @@ def ordering_rows(
             names = {"higher": _name(higher), "lower": _name(lower)}
             rows.append({**about, **names, "published.gap": abs(gap), **pair})
     return rows
+
+
+def _newest_set(
+    spec: TableSpec, published: Sequence[PublishedRow], groups: Sequence[Group]
+) -> dict[str, Group]:
+    """The newest group of each published row's id, all of the set with the newest run."""
+    sets: dict[tuple[str, ...], dict[str, Group]] = {}
+    for group in sorted(groups, key=lambda g: g.newest.created):
+        facts = group.facts()
+        if group.random_weights or not is_chosen(facts, spec.where):
+            continue
+        about = (group.behind()["protocol"], group.newest.protocol_hash, group.newest.backbone.spec)
+        found = {line.id: group for line in published if matches(spec, line, facts)}
+        if found:
+            sets[about] = sets.pop(about, {}) | found  # the newest set comes last
+    return list(sets.values())[-1] if sets else {}
 
 
 def _comparable(spec: TableSpec, first: PublishedRow, second: PublishedRow) -> bool:
@@ -62,15 +73,17 @@ def _measured(higher: Group, lower: Group) -> Cells:
         "measured.gap": mean(gaps) if gaps else None,
         "measured.gap_interval": interval and f"{interval[0]:+.1f} to {interval[1]:+.1f}",
         "measured.pairs": len(gaps),
-        "verdict": verdict(interval),
+        "measured.protocol": higher.behind()["protocol"],
+        "measured.backbone": higher.newest.backbone.spec,
+        "verdict": verdict(interval, len(gaps)),
         "run_ids": (*higher.run_ids, *lower.run_ids),
     }
 
 
-def verdict(interval: tuple[float, float] | None) -> str:
-    """What the interval of (higher - lower) says of the published ordering."""
+def verdict(interval: tuple[float, float] | None, num_seeds: int) -> str:
+    """What the interval of (higher - lower) over shared seeds says of the published ordering."""
     if interval is None:
-        return "open: one seed"
+        return "open: one seed" if num_seeds else "open: no seed in common"
     if interval[0] > 0:
         return "holds"
     return "reversed" if interval[1] < 0 else "open: interval holds 0"
