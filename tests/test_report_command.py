@@ -102,6 +102,30 @@ def test_compare_prints_the_pair_and_refuses_other_clips(results):
     assert len(refused.stderr.splitlines()) == 1
 
 
+def compared(results, a, b):
+    found = CliRunner().invoke(main, ["compare", a, b, "--results", str(results)])
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def test_seeds_of_two_protocol_versions_or_backbones_are_not_averaged(tmp_path):
+    second = {"protocol_version": 2, "protocol_hash": "e" * 64}
+    other = {"backbone.spec": "other", "backbone.random_weights": True}
+    for changes in ({}, second, other):
+        for seed in (0, 1):
+            for method, best in (("aim", [0, 1, 1]), ("lora", [0, 0, seed])):
+                write_run(tmp_path, best, [0, 0, 1], method=method, seed=seed, **changes)
+    text = compared(tmp_path, "aim", "lora")
+    assert text.count("2 seeds: A - B") == 3
+    assert "full_digits v2 #eeeeeeee\nA: aim, digits\nB: lora, digits\n" in text
+    assert "A: aim, other, random weights" in text
+
+
+def test_two_seeds_of_a_pair_are_both_named(tmp_path):
+    runs = [write_run(tmp_path, [0, seed, 1], [0, 0, 1], seed=seed) for seed in (0, 1)]
+    assert "0 against 1" in compared(tmp_path, *(run.run_id for run in runs))
+
+
 def test_report_imports_no_torch_pandas_scipy_or_matplotlib(results):
     code = (
         "import sys; from zeroi2v_bench.cli import main\n"

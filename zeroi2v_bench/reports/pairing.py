@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zeroi2v_bench.errors import RecordError
 from zeroi2v_bench.reports.intervals import PairedDifference, paired_difference, t_interval
@@ -51,8 +51,12 @@ def pair_up(
     return pairs
 
 
-def _setting(run: RunRecord) -> tuple[str, str, int, str]:
-    return run.protocol, run.protocol_hash, run.seed, run.backbone.spec
+def _setting(run: RunRecord) -> tuple[Any, ...]:
+    return (*_protocol_and_backbone(run), run.seed)
+
+
+def _protocol_and_backbone(run: RunRecord) -> tuple[Any, ...]:
+    return run.protocol, run.protocol_version, run.protocol_hash, run.backbone.spec
 
 
 def _ids(runs: Sequence[RunRecord]) -> str:
@@ -78,6 +82,15 @@ def compare_pair(a: RunRecord, b: RunRecord, roots: Sequence[Path]) -> Pair:
         raise RecordError(f"the predictions of {a.run_id} and {b.run_id} are of different clips")
     difference = paired_difference([r.correct for r in first], [r.correct for r in second])
     return Pair(a=a, b=b, difference=difference)
+
+
+def by_setting(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Pairs that differ in nothing but the seed together: only they may be averaged."""
+    alike: dict[tuple[Any, ...], list[Pair]] = {}
+    for pair in pairs:
+        about = tuple((*_protocol_and_backbone(run), run.method) for run in (pair.a, pair.b))
+        alike.setdefault(about, []).append(pair)
+    return list(alike.values())
 
 
 def over_seeds(pairs: Sequence[Pair]) -> tuple[float, float] | None:
