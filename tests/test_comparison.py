@@ -1,7 +1,7 @@
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.reports.measured import architecture, group_runs, selection_rule
+from zeroi2v_bench.reports.measured import ANY, Group, architecture, group_runs, selection_rule
 from zeroi2v_bench.reports.published import TableError
 from zeroi2v_bench.reports.tables import build_table
 
@@ -50,6 +50,25 @@ def test_a_row_on_its_own_backbone_is_the_method_it_is_named_after():
     measured = table.frame[table.frame["measured.top1"].notna()]
     assert list(measured["backbone"]) == ["ViT-L/14"]
     assert list(measured["published.top1"]) == ["86.3"]
+
+
+def test_a_run_with_overrides_has_no_accuracy_difference():
+    changed = K400 | {"protocol": "full_k400_8f+splits.train_list=mine.txt"}
+    row = row_of(build_table("table3_k400", [record(**changed)]))
+    assert row["measured.top1"] == 80.0
+    assert row["measured.backbone"] == K400["backbone.spec"]
+    assert "difference.gflops" in row
+    assert "difference.top1" not in row
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "gap"), [("CLIP", -3.0), (ANY, -3.0), ("laion2b", None)], ids=str
+)
+def test_accuracies_of_other_pretraining_are_not_subtracted(monkeypatch, pretrain, gap):
+    facts = Group.facts
+    monkeypatch.setattr(Group, "facts", lambda g: facts(g) | {"pretrain": pretrain})
+    row = row_of(build_table("table3_k400", [record(**K400)]))
+    assert row.get("difference.top1") == gap
 
 
 def test_accuracy_on_random_weights_is_never_shown_but_its_cost_is():

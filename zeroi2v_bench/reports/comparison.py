@@ -173,17 +173,28 @@ def _measured(spec: TableSpec, measurement: Measurement, plain: PlainGmacs) -> C
 def joined(
     spec: TableSpec, line: PublishedRow, measurement: Measurement, plain: PlainGmacs
 ) -> Cells:
-    """A published row beside a measurement, with the differences where both have a number."""
+    """A published row beside a measurement, with the differences where both have a number.
+
+    Accuracies are subtracted only where protocol and pretraining are those of the row.
+    """
     measured = _measured(spec, measurement, plain)
     cells = {**published_cells(line), **measured}
+    left_out = set() if _is_like(line, measurement.facts()) else {"top1", "top5"}
     for dotted, ours in measured.items():
         name = dotted.removeprefix("measured.")
-        theirs = line.number(name)
+        theirs = None if name in left_out else line.number(name)
         if theirs is not None and isinstance(ours, int | float):
             relative = name in RELATIVE and theirs != 0
             gap = 100 * (ours - theirs) / theirs if relative else ours - theirs
             cells[f"difference.{name}"] = gap
     return cells
+
+
+def _is_like(line: PublishedRow, facts: Cells) -> bool:
+    """Whether a run followed a protocol without overrides and began where the row did."""
+    theirs, ours = line.cells.get("pretrain"), facts.get("pretrain", ANY)
+    overridden = facts["protocol"] is not ANY and "+" in facts["protocol"]
+    return not overridden and (not theirs or ours is ANY or ours == theirs)
 
 
 def sort_rows(rows: list[Cells], by: Sequence[str]) -> list[Cells]:
