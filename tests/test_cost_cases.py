@@ -43,15 +43,14 @@ def row(method, state, gmacs=PLAIN_GMACS, params=None, time_ms=None, label=None)
     )
 
 
-def costs(*rows, run_id="one", created="2026-01-01T00:00:00Z", device=None):
+def costs(*rows, run_id="one", created="2026-01-01T00:00:00Z", device=None, **how):
     conditions = device and Conditions(
         device=device,
         precision="fp32",
         float32_matmul="highest",
-        threads=2,
-        compiled=False,
         rounds=10,
         throughput_rounds=3,
+        **{"threads": 2, "compiled": False} | how,
     )
     return CostRecord(
         run_id=run_id,
@@ -121,7 +120,7 @@ def test_times_on_two_devices_are_two_rows_and_counts_alone_give_way_to_them():
     found = zeroi2v_rows(table)
     found = found[found["dataset"] == "kinetics400"]
     assert list(found["measured.latency_ms"]) == [30.0, 3.0]
-    assert list(found["measured.device"]) == ["cpu: A", "cuda:0: B"]
+    assert list(found["measured.device"]) == ["cpu: A, 2 threads", "cuda:0: B"]
     assert list(found["published.latency_ms"]) == ["28.89", "28.89"]
     assert len(cost_cases([counted, *timed], timed=False)) == 1
 
@@ -129,3 +128,24 @@ def test_times_on_two_devices_are_two_rows_and_counts_alone_give_way_to_them():
 def test_the_second_plain_model_is_no_case_of_its_own():
     cases = cost_cases([costs(row("plain", "plain"), row("plain", "plain again"))], timed=True)
     assert [case.row.state for case in cases] == ["plain"]
+
+
+def test_times_under_other_conditions_look_different():
+    hows = ({}, {"threads": 8}, {"compiled": True})
+    timed = [
+        costs(row("zeroi2v", "merged", time_ms=1.0), run_id=str(k), device="cpu: A", **how)
+        for k, how in enumerate(hows)
+    ]
+    assert list(build_table("costs", [], timed).frame["measured.device"]) == [
+        "cpu: A, 2 threads",
+        "cpu: A, 8 threads",
+        "cpu: A, 2 threads, compiled",
+    ]
+
+
+def test_variants_are_told_apart_among_the_costs():
+    label = 'st_adapter {"places": ["attn", "mlp"]}'
+    wide = row("st_adapter", "as trained", params={"places": ["attn", "mlp"]}, label=label)
+    plain = row("st_adapter", "as trained", params={"places": ["attn"]})
+    frame = build_table("costs", [], [costs(plain, wide)]).frame
+    assert list(frame["method"]) == ["st_adapter", label]

@@ -74,10 +74,11 @@ def compare_rows(
 
 
 def cost_rows(spec: TableSpec, costs: Sequence[CostCase]) -> list[Cells]:
-    """One row per cost measurement, plain and unmerged models included."""
+    """One row per cost measurement, plain and unmerged models included; methods by their label."""
     plain = plain_gmacs(costs)
     chosen = [case for case in costs if is_chosen(case.facts(), spec.where)]
-    return sort_rows([measured_cells(spec, case, plain) for case in chosen], spec.sort)
+    rows = [measured_cells(spec, case, plain) | {"method": case.row.label} for case in chosen]
+    return sort_rows(rows, spec.sort)
 
 
 def _cases_of(spec: TableSpec, line: PublishedRow, costs: Sequence[CostCase]) -> Sequence[CostCase]:

@@ -87,7 +87,14 @@ class CostCase:
 
 
 def _where(how: Conditions) -> str:
-    return f"{how.device}, with decoding" if how.with_decode else how.device
+    """The device, and all else that makes times on it another figure."""
+    parts = [
+        how.device,
+        f"{how.threads} threads" if how.device.startswith("cpu") else "",
+        "compiled" if how.compiled else "",
+        "with decoding" if how.with_decode else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 Measurement = Group | CostCase
