@@ -5,7 +5,7 @@ import pytest
 from synthetic_records import record
 
 from zeroi2v_bench.reports.columns import significant
-from zeroi2v_bench.reports.tables import latest, render, runs_table
+from zeroi2v_bench.reports.tables import build_table, latest, render, runs_table
 
 
 def markdown_rows(text):
@@ -30,6 +30,22 @@ def test_protocol_backbone_and_seed_appear_only_where_they_vary():
     seeds = runs_table([record(), record(seed=1)])
     assert "seed" in seeds
     assert "protocol" not in seeds
+
+
+@pytest.mark.parametrize("table", ["runs", "intervals"])
+def test_what_two_runs_were_measured_with_is_shown_where_it_differs(table):
+    other = {"protocol_version": 2, "decoder": "decord 0.6", "environment.device": "cuda:0: B"}
+    shown = set(build_table(table, [record(), record(seed=1, **other)]).columns)
+    assert {"protocol_version", "decoder", "device"} <= shown
+    assert "protocol_hash" not in shown
+
+
+@pytest.mark.parametrize("change", [{"backbone.random_weights": True}, {"decoder": "decord 0.6"}])
+def test_the_ablation_says_what_is_unusual_behind_a_row(change):
+    runs = [record(), record(method="shift_kv", **change)]
+    columns = set(build_table("table1_ablation", runs).columns)
+    assert ("measured.decoder" in columns) == ("decoder" in change)
+    assert ("measured.weights" in columns) == ("decoder" not in change)
 
 
 def test_random_weights_and_missing_clips_are_marked():

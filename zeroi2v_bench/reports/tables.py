@@ -205,7 +205,7 @@ def _is_shown(column: str, values: Sequence[Any]) -> bool:
     distinct = set(values) - {None, ""}
     if name == column:
         return bool(distinct) or not column.startswith(("measured.", "difference."))
-    usual = COLUMNS[name].usual if name in COLUMNS else None
+    usual = column_of(name.removeprefix("measured.")).usual
     return any(not usual(v) for v in distinct) if usual else len(distinct) > 1
 
 
