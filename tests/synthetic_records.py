@@ -92,6 +92,7 @@ def write_run(root: Path, best: list[int | None], labels: list[int], **changes: 
     counts = {
         "accuracy.num_clips": len(best) - best.count(None),
         "accuracy.num_expected": len(best),
+        "num_test": len(best),
     }
     top1 = {"accuracy.top1": 100 * right / len(best)}
     names = {"class_names": [f"class {k}" for k in range(classes)]}

@@ -166,6 +166,15 @@ def test_an_unknown_column_is_one_line_that_lists_the_known(tmp_path):
         build_table(str(tmp_path / "mine.yaml"), [record()])
 
 
+@pytest.mark.parametrize("runs_with", ["{", "[1]"])
+def test_parameters_of_a_published_row_that_are_no_object_are_one_line(tmp_path, runs_with):
+    (tmp_path / "mine.yaml").write_text(MINE)
+    header, row = PUBLISHED.splitlines()
+    (tmp_path / "mine.csv").write_text(f"{header},runs_with\n{row},{runs_with}\n")
+    with pytest.raises(TableError, match=r"mine.csv: row 2: runs_with"):
+        build_table(str(tmp_path / "mine.yaml"), [record()])
+
+
 def test_footnotes_are_numbered_in_their_order_and_only_where_they_apply():
     table = build_table("table3_k400", [])
     marks = dict(zip(table.frame["method"], table.marks, strict=True))

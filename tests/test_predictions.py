@@ -1,7 +1,10 @@
+import gzip
+
 import pytest
 from synthetic_records import record, write_run
 
 from zeroi2v_bench.errors import BenchError, RecordError
+from zeroi2v_bench.records import predictions_path
 from zeroi2v_bench.reports.class_report import class_report
 from zeroi2v_bench.reports.pairing import compare_pair, over_seeds, pair_up
 from zeroi2v_bench.reports.plots import confusion_picture
@@ -10,6 +13,7 @@ from zeroi2v_bench.reports.predictions import (
     find_runs,
     most_confused,
     per_class,
+    predictions_of,
     read_predictions,
     record_file,
 )
@@ -57,6 +61,34 @@ def test_missing_or_damaged_predictions_are_one_clear_line(tmp_path):
     beside.unlink()
     with pytest.raises(RecordError, match="no predictions beside the record"):
         read_predictions(path)
+
+
+@pytest.mark.parametrize("damage", [b"\x1f\x8b\x08" + bytes(30), b"nothing zipped"])
+def test_bytes_that_cannot_be_unzipped_are_damaged_predictions(tmp_path, damage):
+    made, _ = written(tmp_path)
+    predictions_path(record_file(made, [tmp_path])).write_bytes(damage)
+    with pytest.raises(RecordError, match="damaged predictions"):
+        predictions_of(made, [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("a,0,ok,0,1\n", "1 rows, but the record has 6"),
+        ("a,0,ok,9,1\n" * 6, "class beyond the record's 3"),
+        ("a,-1,ok,0,1\n" * 6, "class beyond the record's 3"),
+        ("a,0\n" * 6, "damaged predictions"),
+        ("a" * 200_000, "damaged predictions"),
+    ],
+    ids=["rows", "class", "label", "cells", "field"],
+)
+def test_predictions_that_are_not_the_records_are_refused(tmp_path, rows, problem):
+    made, _ = written(tmp_path)
+    text = f"clip_id,label,status,top,scores\n{rows}"
+    path = predictions_path(record_file(made, [tmp_path]))
+    path.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(RecordError, match=problem):
+        predictions_of(made, [tmp_path])
 
 
 def test_a_run_is_found_by_id_beginning_file_or_method():

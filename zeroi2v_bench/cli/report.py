@@ -162,18 +162,13 @@ def one_run(
         RecordError: No such run, several, or no predictions beside it.
     """
     from zeroi2v_bench.reports.class_report import class_report
-    from zeroi2v_bench.reports.predictions import (
-        confusion_counts,
-        find_runs,
-        read_predictions,
-        record_file,
-    )
+    from zeroi2v_bench.reports.predictions import confusion_counts, find_runs, predictions_of
 
     found = find_runs(name, records)
     if len(found) > 1:
         raise RecordError(f"{name!r} is {len(found)} runs: {', '.join(r.run_id for r in found)}")
     (record,) = found
-    clips = read_predictions(record_file(record, results))
+    clips = predictions_of(record, results)
     if picture:
         from zeroi2v_bench.reports.plots import confusion_picture
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from zeroi2v_bench.reports.columns import COLUMNS, MEASURED, RELATIVE
@@ -91,7 +90,7 @@ def _cases_of(spec: TableSpec, line: PublishedRow, costs: Sequence[CostCase]) ->
         for case in costs
         if case.row.state != "unmerged"
         and matches(spec, line, case.facts())
-        and case.asked_for <= _variant(line).keys()
+        and case.asked_for <= line.variant.keys()
     ]
     for name in line.cells.get("runs_as", "").split():
         if named := [case for case in found if case.row.method == name]:
@@ -119,13 +118,8 @@ def matches(spec: TableSpec, line: PublishedRow, facts: Cells) -> bool:
 
 def _is_the_variant(line: PublishedRow, params: Cells) -> bool:
     """Whether the method's parameters are those that the row names, if it names any."""
-    wanted = _variant(line)
+    wanted = line.variant
     return all(_in_order(params.get(name)) == _in_order(wanted[name]) for name in wanted)
-
-
-def _variant(line: PublishedRow) -> dict[str, Any]:
-    variant: dict[str, Any] = json.loads(line.cells.get("runs_with") or "{}")
-    return variant
 
 
 def _in_order(value: Any) -> Any:

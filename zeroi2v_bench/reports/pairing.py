@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroi2v_bench.errors import RecordError
 from zeroi2v_bench.reports.intervals import PairedDifference, paired_difference, t_interval
-from zeroi2v_bench.reports.predictions import read_predictions, record_file
+from zeroi2v_bench.reports.predictions import predictions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def compare_pair(a: RunRecord, b: RunRecord, roots: Sequence[Path]) -> Pair:
         )
     if a.class_names_hash != b.class_names_hash:
         raise RecordError(f"{a.run_id} and {b.run_id} have different class names or orders")
-    first, second = (read_predictions(record_file(run, roots)) for run in (a, b))
+    first, second = (predictions_of(run, roots) for run in (a, b))
     if [r.clip_id for r in first] != [r.clip_id for r in second]:
         raise RecordError(f"the predictions of {a.run_id} and {b.run_id} are of different clips")
     difference = paired_difference([r.correct for r in first], [r.correct for r in second])

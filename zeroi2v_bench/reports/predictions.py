@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,33 @@ class ClipResult:
         return self.top[:1] == (self.label,)
 
 
+_NOT_A_ROW = (KeyError, TypeError, AttributeError)
+"""What a row with missing cells raises."""
+
+
+def predictions_of(record: RunRecord, roots: Iterable[Path]) -> list[ClipResult]:
+    """The predictions of a loaded record, checked against it.
+
+    Raises:
+        RecordError: Missing, damaged, or not those of the record's clips and classes.
+    """
+    path = record_file(record, roots)
+    clips = read_predictions(path)
+    if len(clips) != record.num_test:
+        raise RecordError(
+            f"{predictions_path(path)}: damaged predictions: {len(clips)} rows, but the record "
+            f"has {record.num_test} test clips"
+        )
+    known = range(len(record.class_names))
+    for clip in clips:
+        if any(k not in known for k in (clip.label, *clip.top)):
+            raise RecordError(
+                f"{predictions_path(path)}: damaged predictions: {clip.clip_id} has a class "
+                f"beyond the record's {len(known)}"
+            )
+    return clips
+
+
 def read_predictions(record_path: Path) -> list[ClipResult]:
     """The predictions beside a record, one per expected clip, in the split's order.
 
@@ -53,7 +81,7 @@ def read_predictions(record_path: Path) -> list[ClipResult]:
         return [_clip_result(row) for row in csv.DictReader(io.StringIO(text))]
     except FileNotFoundError as error:
         raise RecordError(f"{path}: no predictions beside the record") from error
-    except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError, *_NOT_A_ROW) as error:
         raise RecordError(f"{path}: damaged predictions: {error}") from error
 
 

@@ -8,6 +8,7 @@ a table is added without code. A path to such a file works wherever a table's na
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -144,10 +145,16 @@ class TableSpec(Frozen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """One published row; its cells are texts exactly as printed, "" where nothing is known."""
+    """One published row.
+
+    Attributes:
+        cells: Texts exactly as printed, "" where nothing is known.
+        variant: The method's parameters that the row names, out of its cell ``runs_with``.
+    """
 
     id: str
     cells: dict[str, str]
+    variant: dict[str, Any]
 
     def number(self, name: str) -> float | None:
         """A cell as a number, or None where it is empty, missing or no number."""
@@ -215,14 +222,16 @@ def parse_published(text: str, where: str) -> list[PublishedRow]:
     """The rows of a CSV text of published figures.
 
     Raises:
-        TableError: A row without id or source, an id given twice, or a row of another length.
+        TableError: A row without id or source, an id given twice, a row of another length, or
+            ``runs_with`` that is no JSON object.
     """
     rows = []
     seen: set[str] = set()
     for line, cells in enumerate(csv.DictReader(text.splitlines()), start=2):
         if None in cells or None in cells.values():
             raise TableError(f"{where}: row {line} has not as many cells as the header")
-        row = PublishedRow(id=cells.get("id", ""), cells=dict(cells))
+        variant = _variant(cells.get("runs_with") or "{}", f"{where}: row {line}")
+        row = PublishedRow(id=cells.get("id", ""), cells=dict(cells), variant=variant)
         if not row.id or not cells.get("source"):
             raise TableError(f"{where}: row {line} needs an id and a source")
         if row.id in seen:
@@ -230,3 +239,13 @@ def parse_published(text: str, where: str) -> list[PublishedRow]:
         seen.add(row.id)
         rows.append(row)
     return rows
+
+
+def _variant(text: str, where: str) -> dict[str, Any]:
+    try:
+        variant = json.loads(text)
+    except ValueError as error:
+        raise TableError(f"{where}: runs_with is not JSON: {error}") from error
+    if not isinstance(variant, dict):
+        raise TableError(f"{where}: runs_with must be a JSON object, not {text}")
+    return variant
