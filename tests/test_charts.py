@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroi2v_bench.reports.charts import Bar, Curve, Point, bars, bubbles, colours, curves, spelling
-from zeroi2v_bench.reports.svg_axes import round_ticks, spread_out
+from zeroi2v_bench.reports.labels import Mark, place_labels
+from zeroi2v_bench.reports.svg_axes import Frame, round_ticks, spread_out
 
 
 @given(
@@ -35,6 +36,12 @@ def test_one_method_has_one_colour_in_every_spelling():
     assert len(palette) == 3
 
 
+@given(st.sets(st.text("abcdefgh", min_size=1), max_size=20))
+def test_the_colour_of_zeroi2v_is_no_other_method_s(others):
+    palette = colours(["ZeroI2V", *others])
+    assert [slug for slug, colour in palette.items() if colour == "s0"] == ["zeroi2v"]
+
+
 def point(**changes):
     values = {"x": 0.0, "y": 80.0, "size": 0.0, "method": "A", "label": "A", "detail": "a"}
     return Point(**values | {"measured": False} | changes)
@@ -48,15 +55,60 @@ def test_bubbles_lie_inside_the_picture(x):
     assert all(0 < float(cx) < 460 and 0 < float(cy) < 340 for cx, cy in centres)
 
 
+def labels_of(drawn):
+    found = re.findall(r'<text x="([-0-9.]+)" y="([-0-9.]+)"[^>]*class="label [^>]*>([^<]+)', drawn)
+    return {words: (float(x), float(y)) for x, y, words in found}
+
+
+places = st.tuples(st.sampled_from([0.0, 0.003, 0.03]) | st.floats(0, 10), st.floats(30, 100))
+
+
+@given(st.lists(places, min_size=1, max_size=12, unique=True))
+def test_every_point_has_a_label(found):
+    points = [point(x=x, y=y, label=f"label {k}") for k, (x, y) in enumerate(found)]
+    assert set(labels_of(bubbles(points, {"a": "s0"}, "T"))) == {p.label for p in points}
+
+
+@given(st.lists(st.floats(30, 100), min_size=2, max_size=12, unique=True))
+def test_labels_of_points_above_each_other_stand_in_a_column_in_their_order(heights):
+    points = [point(x=0.0, y=y, label=f"at {y!r}") for y in heights]
+    labels = labels_of(bubbles([*points, point(x=9.0, y=99.0)], {"a": "s0"}, "T"))
+    column = [labels[p.label] for p in sorted(points, key=lambda p: -p.y)]
+    assert len({x for x, _ in column}) == 1
+    assert all(above[1] + 13 <= below[1] for above, below in itertools.pairwise(column))
+
+
+@given(st.lists(st.tuples(st.floats(60, 440), st.floats(60, 280)), min_size=2, max_size=8))
+def test_a_label_without_a_line_is_nearest_to_its_own_point(found):
+    frame = Frame(left=46, right=448, top=40, bottom=296, place_x=float, place_y=float)
+    marks = [Mark(x, y, 5.0, 40.0) for x, y in found]
+    for mark, box in zip(marks, place_labels(marks, frame), strict=True):
+        others = [other.distance(box) for other in marks if other is not mark]
+        assert mark.needs_leader(box) or mark.distance(box) < min(others)
+
+
+def test_bars_of_one_method_have_its_colour_whatever_they_are_called():
+    bar = Bar(method="ZeroI2V", label="ZeroI2V 8x3", value=40.1, measured=False)
+    assert 'class="bar published s0"' in bars([bar], colours([bar.method, "EVL"]), "T")
+
+
+def test_long_labels_of_curves_end_inside_the_picture():
+    curve = Curve(label="a" * 40, measured=True, points=((4, 50.0, None, None),))
+    [(words, (x, _))] = labels_of(curves([curve], colours([curve.label]), "T")).items()
+    assert x + 8.2 * len(words) < 460
+
+
 def test_charts_describe_themselves_to_readers_who_cannot_see_them():
-    drawn = bars([Bar(label="A", value=40.08, measured=False)], {"a": "s0"}, "Throughput")
+    drawn = bars(
+        [Bar(method="A", label="A", value=40.08, measured=False)], {"a": "s0"}, "Throughput"
+    )
     assert 'role="img"' in drawn
     assert "<desc>A 40.1</desc>" in drawn
 
 
 def test_curves_draw_intervals_only_where_there_are_several_seeds():
-    many = Curve(method="A", measured=True, points=((4, 50.0, 45.0, 55.0), (8, 60.0, 55.0, 65.0)))
-    one = Curve(method="B", measured=True, points=((4, 50.0, None, None),))
+    many = Curve(label="A", measured=True, points=((4, 50.0, 45.0, 55.0), (8, 60.0, 55.0, 65.0)))
+    one = Curve(label="B", measured=True, points=((4, 50.0, None, None),))
     drawn = curves([many, one], {"a": "s0", "b": "s1"}, "T")
     assert drawn.count("whisker") == 2
 
@@ -66,5 +118,5 @@ def test_points_of_one_accuracy_still_stand_on_an_axis_with_several_ticks():
 
 
 def test_a_single_k_and_equal_values_still_make_a_picture():
-    one = Curve(method="A", measured=False, points=((2, 50.0, None, None),))
+    one = Curve(label="A", measured=False, points=((2, 50.0, None, None),))
     assert "polyline" in curves([one], {"a": "s0"}, "T")

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zeroi2v_bench.reports.labels import Mark, place_labels
 from zeroi2v_bench.reports.markup import Markup, join, tag
 from zeroi2v_bench.reports.svg_axes import (
     BOLD_LETTER,
@@ -17,13 +18,11 @@ from zeroi2v_bench.reports.svg_axes import (
     LETTER,
     LINE,
     WIDTH,
-    Box,
     Frame,
     axes,
     chart,
     line,
     linear,
-    place_label,
     round_ticks,
     spread_out,
     text,
@@ -32,8 +31,15 @@ from zeroi2v_bench.reports.svg_axes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from zeroi2v_bench.reports.svg_axes import Box
+
+OURS = "zeroi2v"
 NUM_COLOURS = 8
 LEAST_RADIUS, MOST_RADIUS = 4.5, 20.0
+MOST_LETTERS = 24
+"""Letters up to which a label is shown whole."""
+WIDE_FONT = 1.15
+"""Room for fonts that are wider than the average one, where a label ends at the edge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ class Point:
     size: float
     method: str
     label: str
+    frames: str = ""
     detail: str
     measured: bool
 
@@ -53,6 +60,7 @@ class Point:
 class Bar:
     """One bar: videos per second."""
 
+    method: str
     label: str
     value: float
     measured: bool
@@ -60,17 +68,20 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One method's top-1 (%) over K: (K, mean, low, high); low and high are None without seeds."""
+    """One method's top-1 (%) over K: (K, mean, low, high); low and high are None without seeds.
 
-    method: str
+    Curves of one method differ in their labels, and have colours of their own.
+    """
+
+    label: str
     measured: bool
     points: tuple[tuple[int, float, float | None, float | None], ...]
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
-    """A colour class for each method, equal for equal names in any spelling; ZeroI2V's is first."""
-    slugs = sorted({spelling(m) for m in methods}, key=lambda s: (s != "zeroi2v", s))
-    return {slug: f"s{k % NUM_COLOURS}" for k, slug in enumerate(slugs)}
+    """A colour class for each method, whatever its spelling; ZeroI2V shares its with no other."""
+    others = sorted({spelling(m) for m in methods} - {OURS})
+    return {OURS: "s0"} | {m: f"s{1 + k % (NUM_COLOURS - 1)}" for k, m in enumerate(others)}
 
 
 def spelling(method: str) -> str:
@@ -126,29 +137,31 @@ def _bubble_labels(
     radii: Sequence[float],
     frame: Frame,
 ) -> list[Markup]:
-    """Each label once for each side, at its best point that has room for it."""
-    taken = [Box(x - r, y - r, x + r, y + r) for (x, y), r in zip(places, radii, strict=True)]
-    labels, named = [], set()
-    for k in sorted(range(len(points)), key=lambda k: -points[k].y):
-        word, measured = points[k].label, points[k].measured
-        if (word, measured) in named:
-            continue
-        letter = BOLD_LETTER if measured else LETTER
-        if found := place_label(letter * len(word), *places[k], radii[k], taken, frame):
-            x, y, box = found
-            taken.append(box)
-            named.add((word, measured))
-            if abs(y - 4 - places[k][1]) > LINE:
-                labels.append(_leader(places[k], box))
-            labels.append(text(x, y, word, class_=f"label {kind(measured)}"))
+    """A label for every point; those of points above each other stand in a column."""
+    words = [_cut(point.label, MOST_LETTERS) for point in points]
+    wide = [_wide(name, point.measured) for name, point in zip(words, points, strict=True)]
+    marks = [Mark(x, y, r, w) for (x, y), r, w in zip(places, radii, wide, strict=True)]
+    boxes = place_labels(marks, frame)
+    labels = []
+    for mark, name, point, box in zip(marks, words, points, boxes, strict=True):
+        if mark.needs_leader(box):
+            labels.append(_leader(mark, box))
+        classes = f"label {kind(point.measured)}"
+        labels.append(text(box.left + 1, box.bottom - 3, name, class_=classes))
     return labels
 
 
-def _leader(place: tuple[float, float], box: Box) -> Markup:
-    """A thin line from a point to a label that is not right beside it."""
-    x, y = place
-    at = min(max(x, box.left), box.right)
-    return line(x, y, at, box.top if box.top > y else box.bottom, "leader")
+def _wide(words: str, bold: bool) -> float:
+    """About how wide a text is."""
+    return (BOLD_LETTER if bold else LETTER) * len(words)
+
+
+def _leader(mark: Mark, box: Box) -> Markup:
+    """A thin line from the edge of a point to a label that is not right beside it."""
+    x, y = mark.nearest_of(box)
+    share = mark.radius / max(math.dist((x, y), (mark.x, mark.y)), mark.radius)
+    start = mark.x + share * (x - mark.x), mark.y + share * (y - mark.y)
+    return line(*start, x, y, "leader")
 
 
 def _stretched(
@@ -174,7 +187,7 @@ def bars(items: Sequence[Bar], palette: dict[str, str], name: str) -> Markup:
     parts = [text(4, 12, "videos/s", class_="title")]
     for k, bar in enumerate(items):
         y = top + row * k
-        classes = f"bar {kind(bar.measured)} {palette[spelling(bar.label)]}"
+        classes = f"bar {kind(bar.measured)} {palette[spelling(bar.method)]}"
         parts.append(text(left - 6, y + 14, _cut(bar.label, 29), anchor="end", class_="tick"))
         parts.append(
             tag(
@@ -202,17 +215,17 @@ def curves(items: Sequence[Curve], palette: dict[str, str], name: str) -> Markup
     ks = sorted({point[0] for curve in items for point in curve.points})
     every = [v for curve in items for p in curve.points for v in p[1:] if v is not None]
     y_ticks = round_ticks(max(min(every), 0), min(max(every), 100))
+    labels = [(_cut(curve.label, MOST_LETTERS), curve.measured) for curve in items]
+    right = WIDTH - WIDE_FONT * max(_wide(words, bold) for words, bold in labels)
     frame = Frame(
         left=46,
-        right=WIDTH - 128,
+        right=right,
         top=40,
         bottom=HEIGHT - 44,
-        place_x=lambda k: linear(math.log2(ks[0]), math.log2(ks[-1]), 62, WIDTH - 144)(
-            math.log2(k)
-        ),
+        place_x=lambda k: linear(math.log2(ks[0]), math.log2(ks[-1]), 62, right - 16)(math.log2(k)),
         place_y=linear(y_ticks[0], y_ticks[-1], HEIGHT - 50, 46),
     )
-    drawn = [_curve(curve, palette[spelling(curve.method)], frame) for curve in items]
+    drawn = [_curve(curve, palette[spelling(curve.label)], frame) for curve in items]
     lines = axes(frame, ks, y_ticks, "training clips per class", "top-1 (%)")
     described = "; ".join(_curve_words(curve) for curve in items)
     return chart(name, described, join(lines, *drawn, *_end_labels(items, palette, frame)))
@@ -220,7 +233,7 @@ def curves(items: Sequence[Curve], palette: dict[str, str], name: str) -> Markup
 
 def _curve_words(curve: Curve) -> str:
     values = ", ".join(f"{k}: {mean:.1f}" for k, mean, _, _ in curve.points)
-    return f"{curve.method} ({kind(curve.measured)}) {values}"
+    return f"{curve.label} ({kind(curve.measured)}) {values}"
 
 
 def _curve(curve: Curve, colour: str, frame: Frame) -> Markup:
@@ -229,7 +242,7 @@ def _curve(curve: Curve, colour: str, frame: Frame) -> Markup:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts = [tag("polyline", points=path, class_=f"curve {classes}")]
     for (x, y), (k, mean, low, high) in zip(places, curve.points, strict=True):
-        words = f"{curve.method}, {kind(curve.measured)}, K = {k}: {mean:.1f} %"
+        words = f"{curve.label}, {kind(curve.measured)}, K = {k}: {mean:.1f} %"
         if low is not None and high is not None:
             words += f" ({low:.1f} to {high:.1f})"
             bottom, top = (min(max(frame.place_y(v), frame.top), frame.bottom) for v in (low, high))
@@ -244,6 +257,11 @@ def _end_labels(items: Sequence[Curve], palette: dict[str, str], frame: Frame) -
     wanted = [frame.place_y(curve.points[-1][1]) + 4 for curve in items]
     found = spread_out(wanted, LINE, frame.top, frame.bottom)
     return [
-        text(frame.right - 6, y, _cut(curve.method, 20), class_=f"label {kind(curve.measured)}")
+        text(
+            frame.right - 4,
+            y,
+            _cut(curve.label, MOST_LETTERS),
+            class_=f"label {kind(curve.measured)}",
+        )
         for curve, y in zip(items, found, strict=True)
     ]

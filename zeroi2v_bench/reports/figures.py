@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zeroi2v_bench.reports.charts import Bar, Curve, Point, bars, bubbles, colours, curves
@@ -26,14 +29,20 @@ DATASETS = {
     "moving_digits": "moving digits (embedded benchmark)",
 }
 TRADE_OFFS = {"kinetics400": "table3_k400", "ssv2": "table4_ssv2"}
+VARIANTS = (
+    "Variants of a method, as those of the ablation, are left out here; the tables have them."
+)
+_K = re.compile(r"_?[0-9]+shot")
+"""What the protocols of one curve differ in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One chart with its caption."""
+    """One chart with its caption, and what must be known of it beside."""
 
     caption: str
     picture: Markup
+    note: str = ""
 
 
 def trade_offs(runs: Sequence[RunRecord], costs: Sequence[CostRecord]) -> list[Figure]:
@@ -45,13 +54,34 @@ def trade_offs(runs: Sequence[RunRecord], costs: Sequence[CostRecord]) -> list[F
         own = [g for g in groups if g.newest.dataset == dataset]
         table = TRADE_OFFS.get(dataset)
         points = _published_points(load_table(table)[1]) if table else []
-        points += [p for group in own if (p := _measured_point(group, plain)) is not None]
+        shown = without_variants(own)
+        points += [p for group in shown if (p := _measured_point(group, plain)) is not None]
         if not points:
             continue
         caption = f"{DATASETS.get(dataset, dataset)}: accuracy against extra cost"
-        palette = colours(point.method for point in points)
-        figures.append(Figure(caption=caption, picture=bubbles(points, palette, caption)))
+        picture = bubbles(_told_apart(points), colours(point.method for point in points), caption)
+        note = VARIANTS if len(shown) < len(own) else ""
+        figures.append(Figure(caption=caption, picture=picture, note=note))
     return figures
+
+
+def without_variants(groups: Sequence[Group]) -> list[Group]:
+    """Without the variants of a method that is there itself, as an ablation has them."""
+    named = {group.facts()["method"] for group in groups}
+    return [
+        g for g in groups if g.facts()["method"] == g.newest.module or g.newest.module not in named
+    ]
+
+
+def _told_apart(points: Sequence[Point]) -> list[Point]:
+    """Points of one name get their number of frames as well."""
+    names = Counter((point.label, point.measured) for point in points)
+    return [
+        replace(p, label=f"{p.label} {p.frames}f")
+        if names[p.label, p.measured] > 1 and p.frames
+        else p
+        for p in points
+    ]
 
 
 def _published_points(rows: Iterable[PublishedRow]) -> list[Point]:
@@ -71,6 +101,7 @@ def _published_points(rows: Iterable[PublishedRow]) -> list[Point]:
                 size=size,
                 method=method,
                 label=_label(method, row.cells["backbone"]),
+                frames=row.cells["frames"],
                 detail=detail,
                 measured=False,
             )
@@ -84,15 +115,34 @@ def _measured_point(group: Group, plain: dict[tuple[str, str], float]) -> Point 
     if y is None or base is None:
         return None
     x = group.efficiency.gmacs_per_video - base
+    if not math.isfinite(x):
+        return None
     size = group.efficiency.new_params / 1e6
     detail = (
         f"{facts['method']} {facts['backbone']} {facts['views']}: {y:.1f} %, {x:.3g} extra GFLOPs, "
         f"{size:.2g} M new parameters (measured, {len(group.runs)} seeds)"
     )
-    label = _label(facts["method"], facts["backbone"])
+    name = _label(facts["method"], facts["backbone"])
+    label = f"{name} {changes_of(group.newest.protocol)}".rstrip()
     return Point(
-        x=x, y=y, size=size, method=facts["method"], label=label, detail=detail, measured=True
+        x=x,
+        y=y,
+        size=size,
+        method=facts["method"],
+        label=label,
+        frames=facts["num_frames"],
+        detail=detail,
+        measured=True,
     )
+
+
+def changes_of(protocol: str) -> str:
+    """What a run changed of its protocol.
+
+    >>> changes_of("full_digits+optim.epochs=3"), changes_of("full_digits")
+    ('+optim.epochs=3', '')
+    """
+    return "".join(protocol.partition("+")[1:])
 
 
 def _label(method: str, backbone: str) -> str:
@@ -124,17 +174,17 @@ def _published_bars(rows: Iterable[PublishedRow]) -> Iterable[Bar]:
         label = f"{row.cells['method']} {row.views.partition(' ')[0]}"
         if value is not None and label not in seen:
             seen.add(label)
-            yield Bar(label=label, value=value, measured=False)
+            yield Bar(method=row.cells["method"], label=label, value=value, measured=False)
 
 
 def _measured_bar(case: CostCase) -> Bar:
     state = f" {case.row.state}" if case.row.state in {"merged", "unmerged"} else ""
     speed = case.timing.best_videos_per_s.median if case.timing else 0.0
-    return Bar(label=f"{case.row.label}{state}", value=speed, measured=True)
+    return Bar(method=case.row.method, label=f"{case.row.label}{state}", value=speed, measured=True)
 
 
 def _bar_figure(caption: str, items: list[Bar]) -> Figure:
-    palette = colours(bar.label for bar in items)
+    palette = colours(bar.method for bar in items)
     return Figure(caption=caption, picture=bars(items, palette, caption))
 
 
@@ -152,7 +202,7 @@ def few_shot_curves(runs: Sequence[RunRecord]) -> list[Figure]:
         if not items:
             continue
         caption = f"{DATASETS.get(dataset, dataset)}: few-shot accuracy"
-        palette = colours(curve.method for curve in items)
+        palette = colours(curve.label for curve in items)
         figures.append(Figure(caption=caption, picture=curves(items, palette, caption)))
     return figures
 
@@ -161,26 +211,38 @@ def _published_curves(rows: Iterable[PublishedRow]) -> list[Curve]:
     found: dict[str, list[tuple[int, float, float | None, float | None]]] = {}
     for row in rows:
         shots, top1 = row.number("shots"), row.number("top1")
-        if shots is not None and top1 is not None:
+        if shots and top1 is not None:
             name = row.cells["method"]
             found.setdefault(name, []).append((int(shots), top1, None, None))
     return [
-        Curve(method=name, measured=False, points=tuple(sorted(points)))
+        Curve(label=name, measured=False, points=tuple(sorted(points)))
         for name, points in found.items()
     ]
 
 
 def _measured_curves(groups: Iterable[Group]) -> list[Curve]:
-    """One curve for each method on each backbone and kind of views; the newest of each K."""
+    """One curve for each method on each backbone, kind of views and change of the protocol."""
     found: dict[tuple[str, ...], dict[int, tuple[int, float, float | None, float | None]]] = {}
     for group in groups:
         facts, top1 = group.facts(), group.average("top1")
         if top1 is not None:
             low, high = group.interval() or (None, None)
             shots = int(facts["shots"])
-            key = (facts["method"], facts["backbone"], facts["views"])
+            family = _K.sub("", facts["protocol"].partition("+")[0])
+            key = (
+                facts["method"],
+                facts["backbone"],
+                facts["views"],
+                family,
+                changes_of(facts["protocol"]),
+            )
             found.setdefault(key, {})[shots] = (shots, top1, low, high)
+    told = [True, *(len(set(values)) > 1 for values in list(zip(*found, strict=True))[1:])]
     return [
-        Curve(method=key[0], measured=True, points=tuple(points[k] for k in sorted(points)))
+        Curve(
+            label=" ".join(p for p, is_told in zip(key, told, strict=True) if p and is_told),
+            measured=True,
+            points=tuple(points[k] for k in sorted(points)),
+        )
         for key, points in found.items()
     ]

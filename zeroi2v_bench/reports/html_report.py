@@ -93,8 +93,12 @@ def _header(
 
 
 def _figures(figures: Sequence[Figure]) -> Markup:
-    panels = [tag("figure", tag("figcaption", f.caption), f.picture) for f in figures]
+    panels = [tag("figure", tag("figcaption", f.caption), f.picture, _note(f)) for f in figures]
     return tag("section", tag("h2", "Figures"), tag("div", *panels, class_="panels"), id="figures")
+
+
+def _note(figure: Figure) -> Markup | None:
+    return tag("p", figure.note, class_="about-figure") if figure.note else None
 
 
 def _table_section(table: Table, anchors: dict[str, str]) -> Markup:
