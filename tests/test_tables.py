@@ -5,7 +5,7 @@ import pytest
 from synthetic_records import record
 
 from zeroi2v_bench.reports.columns import significant
-from zeroi2v_bench.reports.tables import build_table, latest, render, runs_table
+from zeroi2v_bench.reports.tables import build_table, latest, plain, render, runs_table
 
 
 def markdown_rows(text):
@@ -73,6 +73,21 @@ def test_a_cell_cannot_steer_a_terminal_or_start_a_tag():
     text = render(runs_table([record(method="\x1b[31mred<b>")]), "markdown")
     assert "\x1b" not in text
     assert "[31mred&lt;b>" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("{1*1, -1*1}", r"{1\*1, -1\*1}"),
+        ("a`b`", r"a\`b\`"),
+        ("[a](b)", r"[a]\(b)"),
+        ("method [1,2]", "method [1,2]"),
+        ("back\\slash", r"back\\slash"),
+    ],
+)
+def test_markdown_shows_a_cell_as_it_is_written(text, escaped):
+    assert plain(text) == escaped
+    assert text in render(runs_table([record(method=text)]), "csv")
 
 
 def test_a_cell_with_pipes_and_newlines_stays_one_cell():

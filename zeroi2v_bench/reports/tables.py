@@ -265,9 +265,15 @@ def _is_number(value: Any) -> bool:
     return True
 
 
+_ESCAPED = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "*": "\\*", "`": "\\`", "](": "]\\("}
+
+
 def plain(text: str) -> str:
-    """Text that cannot break a Markdown row, start a tag or steer a terminal."""
-    for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;")):
+    """Text that cannot break a Markdown row, start a tag, a link or emphasis or steer a terminal.
+
+    A bracket alone starts nothing, so that footnote numbers stay readable.
+    """
+    for old, new in _ESCAPED.items():
         text = text.replace(old, new)
     text = " ".join(text.split())
     return text if text.isprintable() else "".join(c for c in text if c.isprintable())
