@@ -166,6 +166,20 @@ def test_an_unknown_column_is_one_line_that_lists_the_known(tmp_path):
         build_table(str(tmp_path / "mine.yaml"), [record()])
 
 
+def test_the_known_faults_of_peers_stand_at_all_their_rows():
+    table = build_table("peers", [])
+    names = zip(table.frame["dataset"], table.frame["method"], table.frame["views"], strict=True)
+    notes = dict(zip(names, table.marks, strict=True))
+    for method in ("X-CLIP", "ViFi-CLIP", "CLIP image-FT", "CLIP text-FT"):
+        (mark,) = notes["hmdb51", method, "32"]
+        assert "swap kick with kick_ball" in table.footnotes[mark - 1]
+        assert not notes["ucf101", method, "32"]
+    assert notes["hmdb51", "TC-CLIP", "16x1x2"] == (mark,)
+    assert not notes["hmdb51", "TC-CLIP (LLM names)", "16x1x2"]
+    long = [note for note in table.footnotes if note.startswith("11208")]
+    assert len(long) == 1
+
+
 @pytest.mark.parametrize("runs_with", ["{", "[1]"])
 def test_parameters_of_a_published_row_that_are_no_object_are_one_line(tmp_path, runs_with):
     (tmp_path / "mine.yaml").write_text(MINE)
