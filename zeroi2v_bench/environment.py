@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from zeroi2v_bench import __version__
+from zeroi2v_bench.errors import BenchError
 from zeroi2v_bench.records import Environment
 
 LIBRARIES = (
@@ -32,6 +33,24 @@ def processor_name() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def require_device(device: str) -> None:
+    """Check that a device is there and can be used.
+
+    Raises:
+        BenchError: Its name is unknown, it is absent, or torch was built without it.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BenchError(f"device {device!r} cannot be used: {reason}") from error
+
+
+def gpu_is_idle(device: str) -> bool:
+    """Whether the device is the processor although a GPU could be used."""
+    return device == "cpu" and torch.cuda.is_available()
 
 
 def device_name(device: str) -> str:

@@ -161,7 +161,7 @@ class Protocol(Frozen):
     recipe: Literal["released", "ours"] = "ours"
     dataset: str
     splits: SplitSpec = SplitSpec()
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     sampling: Sampling
     image_size: Positive
     augment: Augment = Augment()

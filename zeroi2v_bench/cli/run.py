@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import sys
 from dataclasses import fields, replace
 from itertools import product
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from zeroi2v_bench.errors import CheckpointError, ProtocolError, UnknownNameError
 from zeroi2v_bench.protocol import load_protocol, override, protocol_names
+from zeroi2v_bench.strict import parse_yaml
 from zeroi2v_bench.training.execution import Execution
 
 if TYPE_CHECKING:
@@ -29,14 +30,30 @@ DIRECTORY = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
-    """``key=value`` texts as a mapping; values are read as YAML."""
+def parse_changes(
+    texts: tuple[str, ...],
+    option: str = "--set",
+    form: str = "FIELD=VALUE, e.g. sampling.num_frames=8",
+) -> dict[str, Any]:
+    """``key=value`` texts as a mapping; values are read as YAML.
+
+    Args:
+        texts: As the user gave them.
+        option: What they were given to, for messages.
+        form: What that option expects, for messages.
+
+    Raises:
+        ProtocolError: A text without "=", or a value that is not YAML.
+    """
     changes = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise ProtocolError(f"--set {text}: expected FIELD=VALUE, e.g. sampling.num_frames=8")
-        changes[key] = yaml.safe_load(value)
+            raise ProtocolError(f"{option} {text}: expected {form}")
+        try:
+            changes[key] = parse_yaml(value)
+        except ValueError as error:
+            raise ProtocolError(f"{option} {text}: the value is not YAML: {error}") from error
     return changes
 
 
@@ -51,7 +68,11 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
     "--method", "methods", multiple=True, help="A row of the protocol, or a method; may repeat."
 )
 @click.option(
-    "--seed", "seeds", type=int, multiple=True, help="May repeat.  [the protocol's first]"
+    "--seed",
+    "seeds",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="May repeat.  [the protocol's first]",
 )
 @click.option("--backbone", help="digits, openclip:MODEL/WEIGHTS or timm:MODEL.  [the protocol's]")
 @click.option(
@@ -138,7 +159,7 @@ def run_command(
     if launcher == "submitit":
         from zeroi2v_bench.launching import submit
 
-        settings = parse_changes(slurm)
+        settings = parse_changes(slurm, "--slurm", "NAME=VALUE, e.g. gpus_per_node=1")
         records, failed = submit(specs, execution, slurm=settings, report=say, **options)
     else:
         records, failed = run_all(specs, execution, **options)
@@ -202,13 +223,21 @@ def run_all(
 
     Returns:
         The records, on the first process only, and a line for each run that failed.
+
+    Raises:
+        BenchError: The device cannot be used.
     """
     from zeroi2v_bench.distributed import is_first, joined_group
+    from zeroi2v_bench.environment import gpu_is_idle, require_device
     from zeroi2v_bench.sweep import sweep
 
+    grouped = execution.on_cuda and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    require_device(f"cuda:{os.environ['LOCAL_RANK']}" if grouped else execution.device)
     with joined_group(execution.device) as device:
         execution = replace(execution, device=device)
         if is_first():
+            if gpu_is_idle(device):
+                say("a GPU is here: --device cuda uses it")
             return sweep(specs, execution, report=say, **options)
         return [], sweep(specs, execution, **options)[1]
 

@@ -21,6 +21,7 @@ from zeroi2v_bench.costs.timing import (
 from zeroi2v_bench.data.data_index import ClipInfo
 from zeroi2v_bench.data.loader import read_test_views
 from zeroi2v_bench.data.reader import FrameReader
+from zeroi2v_bench.environment import require_device
 from zeroi2v_bench.errors import BenchError
 from zeroi2v_bench.protocol import Sampling
 from zeroi2v_bench.types import Clip
@@ -72,11 +73,7 @@ class Plan:
             raise BenchError(
                 f"the largest batch, {self.max_batch}, is below the {self.batch} fixed"
             )
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # unknown, absent, or not compiled in
-            reason = str(error).splitlines()[0]
-            raise BenchError(f"device {self.device!r} cannot be used: {reason}") from error
+        require_device(self.device)
 
 
 class SideBySide:
