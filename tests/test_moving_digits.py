@@ -91,6 +91,20 @@ def test_a_file_of_another_size_is_found(digits, tmp_path):
         md.check(root)
 
 
+def test_a_folder_of_something_else_is_named_and_never_called_damaged(tmp_path):
+    (tmp_path / "some.avi").touch()
+    with pytest.raises(DataError, match="is no moving_digits folder; leave") as told:
+        md.load(tmp_path, SplitSpec())
+    assert "delete" not in str(told.value)
+
+
+@pytest.mark.parametrize("side", ["train_list", "test_list"])
+def test_list_files_are_refused(tmp_path, side):
+    with pytest.raises(DataError, match="moving_digits takes no list files"):
+        md.load(tmp_path / "new", SplitSpec(**{side: "mine.txt"}))
+    assert not (tmp_path / "new").exists()
+
+
 def _build_small(root):
     md.TRAIN_PER_CLASS = md.TEST_PER_CLASS = 1
     md.build(root)

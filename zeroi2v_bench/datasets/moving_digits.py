@@ -195,8 +195,16 @@ def load(root: Path | None, spec: SplitSpec) -> Splits:
     """All clips; builds the dataset with a progress bar where it is not there yet.
 
     Raises:
-        DataError: Not writable, or damaged.
+        DataError: Not writable, damaged, a folder of something else, or list files were given.
     """
+    if spec.train_list or spec.test_list:
+        raise DataError(
+            "moving_digits takes no list files; leave splits.train_list and splits.test_list out"
+        )
+    if root is not None and root.exists() and not (root / "manifest.json").is_file():
+        raise DataError(
+            f"{root} is no moving_digits folder; leave --data-root out, or name a new folder"
+        )
     root = root or cache_folder() / f"moving_digits-v{VERSION}"
     if not root.exists():
         _build_with_progress(root)
