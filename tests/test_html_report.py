@@ -132,6 +132,24 @@ def test_flattened_values_keep_short_lists_and_count_long_ones():
     assert flatten(value) == [("a.b", "1, 2"), ("c", "50 values"), ("d", ""), ("e.0.f", "1")]
 
 
+def test_one_column_of_each_table_stays_in_sight_and_names_the_row(page):
+    tables = page.split("<table>")[1:]
+    for table in tables:
+        heads = re.findall(r"<th [^>]*>.*?</th>", table)
+        [pinned] = [k for k, head in enumerate(heads) if 'pin"' in head]
+        assert re.search("method|setting|higher", heads[pinned])
+        for row in re.findall(r"<tr[^>]*>(<td.*?)</tr>", table):
+            cells = re.findall(r"<td[^>]*>", row)
+            assert [k for k, cell in enumerate(cells) if 'pin"' in cell] == [pinned]
+
+
+def test_no_two_columns_of_a_table_have_one_title(runs):
+    page = page_of([*runs, record(shots=4, protocol="p_4shot", **{"fit.solver": "logistic_regression"})])
+    for table in page.split("<table>")[1:]:
+        heads = re.findall(r"<button[^>]*>(.*?)</button>", table.partition("</thead>")[0])
+        assert len(set(heads)) == len(heads)
+
+
 PROBE = """<script>addEventListener("load", () => {
   const found = [document.documentElement.scrollWidth <= innerWidth ? "fits" : "too wide"];
   const head = document.querySelector("#table-table3_k400 th.number");
@@ -139,6 +157,15 @@ PROBE = """<script>addEventListener("load", () => {
   const column = [...head.closest("table").tBodies[0].rows].map((row) => row.cells[head.cellIndex]);
   const values = column.map((cell) => parseFloat(cell.textContent)).filter((v) => !isNaN(v));
   found.push(values.every((v, k) => !k || values[k - 1] <= v) ? "sorted" : "unsorted");
+  const sorted = (texts) => {
+    const body = `<tbody>${texts.map((text) => `<tr><td>${text}</td></tr>`).join("")}</tbody>`;
+    const table = document.createElement("table");
+    table.innerHTML = `<thead><tr><th></th></tr></thead>${body}`;
+    sortBy(table.tHead.rows[0].cells[0]);
+    return [...table.tBodies[0].rows].map((row) => row.textContent).join(" ");
+  };
+  found.push(sorted(["1c", "1a", "", "1b"]), sorted(["8x3x4", "32x1x1", "8x1x3"]));
+  found.push(sorted(["1,000", "9.5", "9.25", "-3"]));
   const field = document.querySelector("#table-table3_k400 input.filter");
   field.value = "actionclip";
   field.dispatchEvent(new Event("input"));
@@ -148,6 +175,7 @@ PROBE = """<script>addEventListener("load", () => {
   field.dispatchEvent(new Event("input"));
   document.querySelector("a.record").click();
   found.push(document.querySelector("dialog").open ? "shown" : "not shown");
+  found.push(document.querySelector("dialog").scrollTop === 0 ? "from the top" : "scrolled");
   document.querySelector("dialog").close();
   document.title = found.join(", ");
 });</script>"""
@@ -172,7 +200,8 @@ def test_the_page_fits_sorts_filters_and_shows_records_in_a_browser(page, browse
     options = [f"--window-size={width},2400", f"--screenshot={picture}", "--dump-dom"]
     run = subprocess.run([*browser, *options, path.as_uri()], capture_output=True, check=True)
     title = re.search(rb"<title>(.*?)</title>", run.stdout)[1].decode()
-    assert title == "fits, sorted, 1 left, shown"
+    orders = "1a 1b 1c , 8x1x3 8x3x4 32x1x1, -3 9.25 9.5 1,000"
+    assert title == f"fits, sorted, {orders}, 1 left, shown, from the top"
     assert picture.stat().st_size > 10_000
 
 

@@ -134,15 +134,17 @@ def _filter(table: Table) -> Markup | None:
 def _table(table: Table, anchors: dict[str, str]) -> Markup:
     names = list(table.columns)
     numeric = {name: is_numeric(values) for name, values in table.columns.items()}
-    heads = [_head(name, numeric[name]) for name in names]
+    heads = [_head(name, names, numeric[name]) for name in names]
     if linked := any(table.run_ids):
         heads.append(tag("th", "records", scope="col"))
     mixed = 0 < table.num_measured < table.num_rows
     rows = []
     for k, values in enumerate(zip(*table.columns.values(), strict=True)):
-        cells = [_cell(n, v, numeric[n]) for n, v in zip(names, values, strict=True)]
-        if marks := table.marks[k]:
-            cells[_marked(names)] = _with_marks(table, names, values, marks)
+        links = _notes(table, table.marks[k])
+        cells = [
+            _cell(n, v, names, numeric[n], links if n == _pinned(names) else None)
+            for n, v in zip(names, values, strict=True)
+        ]
         if linked:
             cells.append(tag("td", *_links(table.run_ids[k], anchors), class_="records"))
         rows.append(
@@ -151,17 +153,21 @@ def _table(table: Table, anchors: dict[str, str]) -> Markup:
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
 
 
-def _head(name: str, numeric: bool) -> Markup:
-    kind, label = _kind(name)
+def _head(name: str, names: Sequence[str], numeric: bool) -> Markup:
+    kind, label = _kind(name, names)
     origin = tag("span", kind, class_=f"origin {kind}") if kind else None
     button = tag("button", origin, label, type="button")
-    return tag("th", button, scope="col", class_="number" if numeric else None, aria_sort="none")
+    classes = _classes(numeric and "number", name == _pinned(names) and "pin")
+    return tag("th", button, scope="col", class_=classes, aria_sort="none")
 
 
-def _kind(name: str) -> tuple[str | None, str]:
-    """Whether a column is published, measured or a difference, and its title without that."""
+def _kind(name: str, names: Sequence[str]) -> tuple[str | None, str]:
+    """Whether a column is published, measured or a difference, and its title without that.
+
+    What is behind the figures needs no such word, unless another column has the same title.
+    """
     prefix, dot, figure = name.partition(".")
-    if not dot or figure in BEHIND:
+    if not dot or (figure in BEHIND and figure not in names):
         return None, column_of(name).title
     if prefix == "difference":
         return "difference", column_of(name).title.replace(" difference", "")
@@ -169,23 +175,27 @@ def _kind(name: str) -> tuple[str | None, str]:
     return prefix, known[figure].title if figure in known else figure.replace("_", " ")
 
 
-def _cell(name: str, value: Any, numeric: bool) -> Markup:
-    kind, _ = _kind(name)
-    classes = " ".join(part for part in (kind, "number" if numeric else None) if part)
-    ordering = repr(value) if isinstance(value, int | float) else None
-    return tag("td", shown(name, value), class_=classes or None, data_value=ordering)
-
-
-def _marked(names: Sequence[str]) -> int:
-    return next((names.index(n) for n in ("method", "setting") if n in names), 0)
-
-
-def _with_marks(
-    table: Table, names: Sequence[str], values: Sequence[Any], marks: Sequence[int]
+def _cell(
+    name: str, value: Any, names: Sequence[str], numeric: bool, links: Markup | None
 ) -> Markup:
-    at = _marked(names)
+    kind, _ = _kind(name, names)
+    classes = _classes(kind, numeric and "number", name == _pinned(names) and "pin")
+    ordering = repr(value) if isinstance(value, int | float) else None
+    return tag("td", shown(name, value), links, class_=classes, data_value=ordering)
+
+
+def _classes(*names: str | bool | None) -> str | None:
+    return " ".join(name for name in names if isinstance(name, str)) or None
+
+
+def _pinned(names: Sequence[str]) -> str:
+    """The column that says whose figures a row has: it stays in sight and carries the notes."""
+    return next((name for name in ("method", "setting", "higher") if name in names), names[0])
+
+
+def _notes(table: Table, marks: Sequence[int]) -> Markup | None:
     links = [tag("a", str(k), href=f"#table-{table.name}-note-{k}") for k in marks]
-    return tag("td", shown(names[at], values[at]), tag("sup", *links))
+    return tag("sup", *links) if links else None
 
 
 def _links(run_ids: Sequence[str], anchors: dict[str, str]) -> list[Markup]:
@@ -229,4 +239,4 @@ def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:
 
 def _dialog() -> Markup:
     close = tag("button", "Close", type="button", class_="close")
-    return tag("dialog", tag("h2", ""), tag("div", class_="content"), close)
+    return tag("dialog", tag("h2", ""), close, tag("div", class_="content"))

@@ -1,7 +1,6 @@
 "use strict";
 function number(text) {
-  const found = text.replace(/,/g, "").match(/^[+-]?[0-9.]+(e[+-]?[0-9]+)?/i);
-  return found ? parseFloat(found[0]) : NaN;
+  return /^[+-]?[0-9][0-9,]*([.][0-9]+)?(e[+-]?[0-9]+)?$/i.test(text) ? parseFloat(text.replace(/,/g, "")) : NaN;
 }
 function keyOf(row, column) {
   const cell = row.cells[column];
@@ -40,6 +39,7 @@ function show(details) {
   dialog.querySelector("h2").textContent = details.querySelector("summary").textContent;
   dialog.querySelector(".content").replaceChildren(details.querySelector("dl").cloneNode(true));
   dialog.showModal();
+  dialog.scrollTop = 0;
 }
 for (const link of document.querySelectorAll("a.record")) {
   link.addEventListener("click", (event) => {
