@@ -53,16 +53,50 @@ def test_broken_records_are_listed_and_the_rest_is_reported(results):
         assert any(name in line and problem in line for line in lines), problem
 
 
-def test_a_table_with_an_unknown_column_does_not_stop_the_others(results, tmp_path):
+def test_a_table_that_cannot_be_built_does_not_stop_the_others(results, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(MINE.replace("top1", "topp1"))
-    found = report(results, "--table", str(mine), "--table", "runs")
+    found = report(results, "--table", "nosuch", "--table", str(mine), "--table", "runs")
+    assert found.exit_code == 1
+    assert found.stdout.count("| zeroi2v |") == 3
+    unknown, column = found.stderr.splitlines()
+    assert "unknown table 'nosuch'" in unknown
+    assert "unknown column 'measured.topp1'" in column
+
+
+def test_all_tables_and_one_of_ones_own_may_be_asked_for_together(results, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(MINE)
+    found = report(results, "--table", "all", "--table", str(mine), "--table", "runs")
     assert found.exit_code == 0
-    assert "unknown column 'measured.topp1'" in found.stderr
-    assert "| zeroi2v |" in found.stdout
-    alone = report(results, "--table", str(mine))
-    assert alone.exit_code == 1
-    assert "no table is left" in alone.stderr
+    assert found.stdout.count("## Mine") == found.stdout.count("## Runs\n") == 1
+
+
+def test_a_folder_without_records_is_said_to_be_empty(tmp_path):
+    found = report(tmp_path)
+    assert found.exit_code == 0
+    assert found.stderr == f"no records under {tmp_path}\n"
+
+
+def test_several_csv_tables_in_one_stream_carry_their_names(results):
+    assert report(results, "--table", "runs", "--format", "csv").stdout.startswith("protocol,")
+    lines = report(results, "--format", "csv").stdout.splitlines()
+    assert [line for line in lines if line.startswith("#")] == ["# runs", "# seeds"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--picture", "confusion.svg"],
+        ["--classes", "zeroi2v", "--table", "runs"],
+        ["--classes", "zeroi2v", "--format", "csv"],
+    ],
+)
+def test_options_that_would_go_unheard_are_refused_in_one_line(results, options):
+    found = report(results, *options)
+    assert found.exit_code == 1
+    assert "--classes" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
 
 
 def test_filters_leave_out_other_runs(results):
@@ -86,6 +120,10 @@ def test_a_run_by_class_with_its_picture(results, tmp_path):
     assert found.exit_code == 0
     assert "| class 0 |" in found.stdout
     assert "<svg" in picture.read_text()
+    file = tmp_path / "classes.md"
+    written = report(results, "--classes", made.run_id, "--output", str(file))
+    assert not written.stdout
+    assert file.read_text() == found.stdout
 
 
 def test_compare_prints_the_pair_and_refuses_other_clips(results):

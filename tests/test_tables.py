@@ -4,7 +4,7 @@ import io
 import pytest
 from synthetic_records import record
 
-from zeroi2v_bench.reports.columns import significant
+from zeroi2v_bench.reports.columns import COLUMNS, significant
 from zeroi2v_bench.reports.tables import build_table, latest, plain, render, runs_table
 
 
@@ -52,6 +52,11 @@ def test_random_weights_and_missing_clips_are_marked():
     frame = runs_table([record(**{"backbone.random_weights": True, "accuracy.num_clips": 399})])
     assert list(frame["weights"]) == ["random"]
     assert list(frame["coverage"]) == ["399/400"]
+
+
+def test_a_run_without_expected_clips_has_no_interval():
+    empty = record(**{"accuracy.num_clips": 0, "accuracy.num_expected": 0})
+    assert COLUMNS["wilson"].read(empty) == ""
 
 
 def test_csv_keeps_raw_numbers_under_machine_names():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zeroi2v_bench.costs.cost_records import load_costs
-from zeroi2v_bench.errors import BenchError, RecordError
+from zeroi2v_bench.errors import BenchError, RecordError, UnknownNameError
 from zeroi2v_bench.records import load_records, write_atomically
 from zeroi2v_bench.reports.measured import group_runs
 from zeroi2v_bench.reports.published import TableError, table_names
@@ -56,9 +58,9 @@ def results_option(function: click.decorators.FC) -> click.decorators.FC:
     type=click.Path(path_type=Path),
     help="File to write; a folder (a name without a suffix) gets one file per table.",
 )
-@click.option("--protocol", "protocols", multiple=True, help="Only these protocols (* allowed).")
-@click.option("--method", "methods", multiple=True, help="Only these methods (* allowed).")
-@click.option("--backbone", "backbones", multiple=True, help="Only these backbones (* allowed).")
+@click.option("--protocol", "protocols", multiple=True, help="Only runs of these (* allowed).")
+@click.option("--method", "methods", multiple=True, help="Only runs of these (* allowed).")
+@click.option("--backbone", "backbones", multiple=True, help="Only runs on these (* allowed).")
 @click.option("--classes", metavar="RUN", help="Instead: this run by class, and its confusions.")
 @click.option(
     "--picture",
@@ -76,9 +78,15 @@ def report_command(
     classes: str | None,
     picture: Path | None,
 ) -> None:
-    """Print the tables that the records under --results give, beside the published figures."""
+    """Print the tables that the records under --results give, beside the published figures.
+
+    --protocol, --method and --backbone choose among runs; costs are shown whole.
+    """
+    _refuse_unheard(names, fmt, classes, picture)
     costs = read_costs(results)
     records = read_records(results)
+    if not records and not costs:
+        click.echo(f"no records under {', '.join(map(str, results))}", err=True)
     records = [
         record
         for record in records
@@ -87,18 +95,35 @@ def report_command(
         and _fits(record.backbone.spec, backbones)
     ]
     if classes:
-        click.echo(one_run(classes, records, results, picture), nl=False)
+        write({"classes": one_run(classes, records, results, picture)}, fmt, output)
         return
-    if names == (ALL,) or (fmt == "html" and not names):
-        names = tuple(table_names())
-    tables = build_tables(names, records, costs)
+    tables, problems = build_tables(_wanted(names, fmt), records, costs)
     if fmt == "html":
         from zeroi2v_bench.reports.html_report import html_page
 
         texts = {"report": html_page([t for t in tables if t.num_rows], records, costs)}
     else:
         texts = {table.name: _text(table, records, fmt) for table in tables}
-    write(texts, fmt, output)
+    if tables or not problems:
+        write(texts, fmt, output)
+    if problems:
+        sys.exit(1)
+
+
+def _refuse_unheard(
+    names: Sequence[str], fmt: str, classes: str | None, picture: Path | None
+) -> None:
+    if picture and not classes:
+        raise BenchError("--picture draws one run's confusion matrix: give --classes RUN too")
+    if classes and (names or fmt != "markdown"):
+        raise BenchError("--classes prints one run as Markdown: leave out --table and --format")
+
+
+def _wanted(names: Sequence[str], fmt: str) -> list[str]:
+    """The tables asked for, each once; a page has all."""
+    asked = names or ([ALL] if fmt == "html" else [])
+    each = (table_names() if name == ALL else [name] for name in asked)
+    return list(dict.fromkeys(chain.from_iterable(each)))
 
 
 def read_records(results: Sequence[Path]) -> list[RunRecord]:
@@ -124,33 +149,39 @@ def _fits(value: str, patterns: Sequence[str]) -> bool:
 
 def build_tables(
     names: Sequence[str], records: Sequence[RunRecord], costs: Sequence[CostRecord]
-) -> list[Table]:
-    """The tables asked for, or all with something measured; a broken one is said on stderr.
+) -> tuple[list[Table], list[BenchError]]:
+    """The tables asked for, or all with something measured; those that fail are said on stderr.
 
-    Raises:
-        BenchError: None of those asked for can be built.
+    Returns:
+        The tables, and what was wrong with the others.
     """
-    tables, problems = [], []
-    for name in names or table_names():
+    tables: list[Table] = []
+    problems: list[BenchError] = []
+    for name in names or table_names(on_request=False):
         try:
             tables.append(build_table(name, records, costs, only_measured_datasets=not names))
-        except TableError as error:
+        except (TableError, UnknownNameError) as error:
             problems.append(error)
-            click.echo(f"left out: {error}", err=True)
-    if problems and not tables:
-        raise BenchError(f"no table is left of {', '.join(names)}")
-    return tables if names else [t for t in tables if t.num_measured and not t.on_request]
+            click.echo(f"error: {error}", err=True)
+    return (tables if names else [t for t in tables if t.num_measured]), problems
 
 
 def write(texts: dict[str, str], fmt: str, output: Path | None) -> None:
-    """Print, or write one file, or one file per table into a folder."""
-    if output is None:
-        click.echo("\n".join(texts.values()), nl=False)
-    elif output.is_dir() or not output.suffix:
+    """Print, or write one file, or one file per table into a folder.
+
+    Several CSV tables in one file have their names on lines of their own.
+    """
+    if output is not None and (output.is_dir() or not output.suffix):
         for name, text in texts.items():
             write_atomically(output / f"{Path(name).stem}{SUFFIX[fmt]}", text.encode())
+        return
+    if fmt == "csv" and len(texts) > 1:
+        texts = {name: f"# {name}\n{text}" for name, text in texts.items()}
+    whole = "\n".join(texts.values())
+    if output is None:
+        click.echo(whole, nl=False)
     else:
-        write_atomically(output, "\n".join(texts.values()).encode())
+        write_atomically(output, whole.encode())
 
 
 def one_run(

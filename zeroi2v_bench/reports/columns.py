@@ -91,6 +91,8 @@ def _wilson(record: RunRecord) -> str:
     from zeroi2v_bench.reports.intervals import wilson_interval
 
     accuracy = record.accuracy
+    if not accuracy.num_expected:
+        return ""
     correct = round(accuracy.top1 * accuracy.num_expected / 100)
     return show_interval(wilson_interval(correct, accuracy.num_expected))
 

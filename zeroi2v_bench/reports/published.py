@@ -173,10 +173,15 @@ class PublishedRow:
         return f"{known[0]}x{views} views" if known[0] and views else known[0]
 
 
-def table_names() -> list[str]:
-    """Names of the tables that come with the package, the most asked for first."""
+def table_names(*, on_request: bool = True) -> list[str]:
+    """Names of the tables that come with the package, the most asked for first.
+
+    Args:
+        on_request: Also those that are shown only where they are asked for by name.
+    """
     names = {path.stem for path in (FOLDER / "tables").glob("*.yaml")}
-    return [name for name in PRIORITY if name in names] + sorted(names - set(PRIORITY))
+    ordered = [name for name in PRIORITY if name in names] + sorted(names - set(PRIORITY))
+    return [name for name in ordered if on_request or not load_table(name)[0].on_request]
 
 
 def load_table(name: str) -> tuple[TableSpec, list[PublishedRow]]:
