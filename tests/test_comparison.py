@@ -2,7 +2,7 @@ import pytest
 from synthetic_records import record
 
 from zeroi2v_bench.reports.measured import ANY, Group, architecture, group_runs, selection_rule
-from zeroi2v_bench.reports.published import TableError
+from zeroi2v_bench.reports.published import TableError, load_table
 from zeroi2v_bench.reports.tables import build_table
 
 K400 = {
@@ -164,6 +164,13 @@ def test_an_unknown_column_is_one_line_that_lists_the_known(tmp_path):
         TableError, match=r"unknown column 'measured.topp1'; known: .*measured.top1"
     ):
         build_table(str(tmp_path / "mine.yaml"), [record()])
+
+
+@pytest.mark.parametrize("name", ["table3_k400", "table4_ssv2"])
+def test_every_row_of_zeroi2v_in_a_paper_table_is_reproduced(name):
+    spec, published = load_table(name)
+    rows = [row for row in published if row.cells["runs_as"] == "zeroi2v"]
+    assert sum(len(step.methods) for step in spec.reproduce.run) == len(rows)
 
 
 def test_the_known_faults_of_peers_stand_at_all_their_rows():
