@@ -12,6 +12,12 @@ def test_quick_gelu_and_its_gradient_equal_the_formula():
     assert torch.autograd.gradcheck(QuickGELU(), x)
 
 
+def test_quick_gelu_has_a_gradient_at_the_ends_of_half_precision():
+    x = torch.tensor([-4e4, 4e4], dtype=torch.float16, requires_grad=True)
+    QuickGELU()(x).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0]
+
+
 def test_quick_gelu_keeps_its_input_alone_for_the_backward_pass():
     kept = []
     x = torch.randn(7, requires_grad=True)

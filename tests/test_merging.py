@@ -7,10 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from zeroi2v_bench import merging
+from zeroi2v_bench.backbones.base import Backbone
 from zeroi2v_bench.errors import MergeError
 from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, verify_merge
+from zeroi2v_bench.methods.base import adapt
 from zeroi2v_bench.nn.adapted_linear import AdaptedLinear, LinearAdapter
-from zeroi2v_bench.types import Predictions
+from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
+from zeroi2v_bench.records import BackboneInfo
+from zeroi2v_bench.types import Predictions, Task
 
 
 @settings(max_examples=60, deadline=None)
@@ -64,6 +69,33 @@ def test_the_merged_model_gives_the_same_logits(tiny_zeroi2v):
     assert report.num_verified == 3
     assert 0 < report.max_abs_float32 < 2e-5
     assert 0 < report.max_abs_float64 < 1e-12
+
+
+@pytest.mark.parametrize("method", ["zeroi2v", "lora"])
+def test_a_backbone_without_qkv_bias_can_be_merged(method):
+    config = ViTConfig(
+        image_size=16, patch_size=8, width=24, depth=2, num_heads=6, mlp_width=48, qkv_bias=False
+    )
+    info = BackboneInfo(spec="tiny", weights_hash="")
+    backbone = Backbone(model=drawn(VideoViT(config), seed=0, scale=0.2), info=info)
+    model = adapt(method, backbone, Task(num_frames=4, class_names=("a", "b")), {})
+    model = drawn(model, seed=1, scale=0.2, trained_only=True)
+    report = verify_merge(model, merge(model), [torch.randn(2, 3, 4, 16, 16)])
+    assert report.max_abs_float64 < 1e-12
+
+
+def test_the_check_runs_in_full_float32_and_leaves_the_setting_as_it_was(tiny_zeroi2v, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        merging, "_difference", lambda *a: seen.append(torch.get_float32_matmul_precision()) or 0.0
+    )
+    torch.set_float32_matmul_precision("high")
+    try:
+        verify_merge(tiny_zeroi2v, merge(tiny_zeroi2v), [torch.randn(1, 3, 4, 16, 16)])
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert set(seen) == {"highest"}
 
 
 def test_a_merged_model_that_lost_its_temporal_heads_is_found_out(tiny_zeroi2v):

@@ -45,6 +45,8 @@ def load(tmp_path):
         ({"stdha_cfg": {"shift_div": 12, "ops_type": "token_shift"}}, "token_shift"),
         ({"stdha_cfg": {"shift_div": 0}}, "shift_div=0"),
         ({"stdha_cfg": {"shift1_div": -1}}, "shift1_div=-1"),
+        ({"stdha_cfg": {"shift_div": 12, "long_shift_div": 12.0}}, "long_shift_div=12.0"),
+        ({"stdha_cfg": {"shift_div": 12, "long_shift_div": "12"}}, "long_shift_div='12'"),
         ({"type": "ViT_Zero_CLIP_long"}, "shift_div is not read by ViT_Zero_CLIP_long"),
         ({"type": "ViT_Unknown"}, "ViT_Unknown"),
         ({"method": "nothing"}, "nothing"),

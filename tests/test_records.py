@@ -1,5 +1,8 @@
 """Records: what cannot be is refused when it is read, with one line for each file."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from synthetic_records import record
 from test_cost_cases import ZEROI2V, costs
@@ -7,9 +10,11 @@ from test_cost_cases import ZEROI2V, costs
 from zeroi2v_bench.checkpoints.trained_model import plain_model_of
 from zeroi2v_bench.costs.cost_records import append_costs, load_costs
 from zeroi2v_bench.errors import RecordError
+from zeroi2v_bench.evaluation import accuracy_of
 from zeroi2v_bench.nn.video_vit import VideoViT, ViTConfig
 from zeroi2v_bench.records import append_record, read_record
 from zeroi2v_bench.reports.measured import architecture, group_runs, pretraining
+from zeroi2v_bench.types import Predictions
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,28 @@ def test_a_checkpoint_is_known_by_its_network(width, depth, patch, side, name, t
     assert found.info.spec == f"checkpoint:{name}/released.pth"
     assert architecture(found.info.spec) == name
     assert repr(pretraining(found.info.spec)) == "any"
+
+
+def test_a_checkpoint_of_other_heads_is_another_run(tiny_zeroi2v):
+    hashes = set()
+    for offsets in ((-1, 1, 0, 0, 0, 0), (-1, 1, -2, 0, 0, 0)):
+        tiny_zeroi2v.recipe = replace(tiny_zeroi2v.recipe, params={"temporal_heads": offsets})
+        hashes.add(plain_model_of(tiny_zeroi2v, None).info.weights_hash)
+    assert len(hashes) == 2
+
+
+def test_clips_left_out_of_the_denominator_show_in_the_coverage():
+    scores = np.array([[0.9, 0.1], [0.9, 0.1], [np.nan, np.nan]], dtype=np.float32)
+    predictions = Predictions(
+        clip_ids=("a", "b", "c"),
+        labels=np.array([0, 1, 0]),
+        scores=scores,
+        status=("ok", "ok", "unreadable: gone"),
+    )
+    accuracy = accuracy_of(predictions, bad_clips="excluded").model_dump()
+    assert (accuracy["num_expected"], accuracy["top1"]) == (2, 50.0)
+    (group,), _ = group_runs([record(accuracy=accuracy, num_test=3)])
+    assert group.behind()["coverage"] == "2/3"
 
 
 @pytest.fixture

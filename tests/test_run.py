@@ -112,6 +112,7 @@ def test_a_saved_model_is_evaluated_without_training_and_gives_the_same_accuracy
     again = records_of(tmp_path)["zeroi2v"]
     assert again.fit.solver == "none"
     assert again.accuracy == record.accuracy
+    assert again.efficiency.tunable_params == record.efficiency.tunable_params
 
 
 @pytest.mark.parametrize(

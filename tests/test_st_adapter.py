@@ -10,6 +10,7 @@ from zeroi2v_bench.checkpoints.official import load_official
 from zeroi2v_bench.errors import CheckpointError, ProtocolError
 from zeroi2v_bench.merging import refusal
 from zeroi2v_bench.methods.base import adapt
+from zeroi2v_bench.nn.st_adapter_block import STAdapter
 from zeroi2v_bench.types import Task
 
 TASK = Task(num_frames=4, class_names=("a", "b", "c"))
@@ -72,6 +73,21 @@ def test_a_new_model_passes_the_image_models_tokens_on(tiny_backbone):
     for block, original in zip(model.blocks, plain.blocks, strict=True):
         tokens, expected = block(tokens, 4), original(expected, 4)
     torch.testing.assert_close(tokens, expected)
+
+
+def test_gradients_are_those_of_a_sum_whatever_the_layout_of_the_tokens():
+    adapter = STAdapter(24, 6, (3, 1, 1), num_prefix=0)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter)
+    start = torch.randn(4, 9, 24, requires_grad=True)
+
+    def gradients(tokens):
+        tokens = adapter(tokens, 4)
+        return torch.autograd.grad(tokens.square().sum(), [start, adapter.down.weight])
+
+    contiguous = gradients(start * 1.0)
+    strided = gradients((start * 1.0).transpose(1, 2).contiguous().transpose(1, 2))
+    torch.testing.assert_close(contiguous, strided)
 
 
 def test_it_trains_adapters_and_head_alone_and_decays_no_bias(tiny_backbone):

@@ -161,6 +161,14 @@ def test_a_compressed_archive_is_refused_before_it_can_grow(tmp_path):
         read_weights(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize("arguments", [(3, 0, (1,), (1,)), (None, 0, (1, 2), (1,))])
+def test_a_tensor_without_a_storage_or_with_odd_strides_is_refused(arguments, tmp_path):
+    call = Call(torch._utils._rebuild_tensor_v2, *arguments, False, OrderedDict())
+    path = save(tmp_path / "a.pth", {"a": call}, True)
+    with pytest.raises(CheckpointError, match="damaged tensor"):
+        read_weights(path)
+
+
 def test_a_tensor_that_reaches_outside_its_storage_is_refused(tmp_path):
     path = save(tmp_path / "a.pth", {"a": torch.ones(1000)}, True)
     with zipfile.ZipFile(path) as file:

@@ -123,7 +123,7 @@ def accuracy_of(predictions: Predictions, *, bad_clips: str = "wrong") -> Accura
     good = scored & (status == "ok")
     order = (-predictions.scores).argsort(axis=1, kind="stable")
     hit = (order == predictions.labels[:, None]) & good[:, None]
-    expected = int(good.sum()) if bad_clips == "excluded" else len(status)
+    expected = int((status == "ok").sum()) if bad_clips == "excluded" else len(status)
     return Accuracy(
         top1=100 * float(hit[:, :1].sum()) / max(expected, 1),
         top5=100 * float(hit[:, :5].sum()) / max(expected, 1),

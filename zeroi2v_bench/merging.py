@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,7 @@ from zeroi2v_bench.nn.adapted_linear import MergeableLinear
 from zeroi2v_bench.records import MergeReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from zeroi2v_bench.nn.video_vit import VideoViT
     from zeroi2v_bench.types import Predictions
@@ -58,6 +59,23 @@ def count_adapted(model: nn.Module) -> int:
     return sum(isinstance(module, MergeableLinear) for module in model.modules())
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Products of float32 matrices in float32: TensorFloat-32 keeps three digits.
+
+    Some containers switch it on by an environment variable, and merged logits would then differ.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@full_float32()
 @torch.inference_mode()
 def verify_merge(before: VideoViT, after: VideoViT, batches: Iterable[Tensor]) -> MergeReport:
     """Compare a model with its merged copy, in float32 as they are and in float64.
@@ -109,12 +127,13 @@ def _check_structure(before: VideoViT, after: VideoViT) -> None:
     left = count_adapted(after)
     if left:
         raise MergeError(f"{left} adapted layers are left in the merged model")
-    inside = (m for m in before.modules() if isinstance(m, MergeableLinear))
+    inside = [m for m in before.modules() if isinstance(m, MergeableLinear)]
     adapters = sum(
         sum(p.numel() for p in m.parameters()) - sum(p.numel() for p in m.base.parameters())
         for m in inside
     )
-    expected = sum(p.numel() for p in before.parameters()) - adapters
+    biases = sum(m.base.out_features for m in inside if m.base.bias is None)
+    expected = sum(p.numel() for p in before.parameters()) - adapters + biases
     actual = sum(p.numel() for p in after.parameters())
     if actual != expected:
         raise MergeError(f"the merged model has {actual} parameters, the plain one {expected}")

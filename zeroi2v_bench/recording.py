@@ -6,8 +6,9 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from zeroi2v_bench.checkpoints.saved import build_skeleton
 from zeroi2v_bench.costs.efficiency import count_costs
 from zeroi2v_bench.environment import describe_environment
 from zeroi2v_bench.evaluation import accuracy_of
@@ -62,9 +63,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run; ``predictions`` are the model's and, where it was merged, the copy's."""
+    """What came of a run; ``predictions`` are the model's and, where it was merged, the copy's.
+
+    ``given`` says that the model came from a checkpoint instead of a training.
+    """
 
     model: VideoViT
+    given: bool
     merged: VideoViT | None
     fitted: FitReport
     checked: MergeReport | None
@@ -73,19 +78,27 @@ class Outcome:
 
 def key_of(job: Job) -> str:
     """Hash of everything that makes two runs the same run."""
-    decoder = job.execution.decoder
+    decoder, spec = job.execution.decoder, job.protocol.spec_of(job.method)
+    heads = list(spec.params.get("temporal_heads", {}).items())
     return run_key(
         protocol=job.protocol.name,
         version=job.protocol.version,
         hash=job.protocol.hash,
         method=job.method,
-        spec=job.protocol.spec_of(job.method).model_dump(mode="json"),
+        spec=spec.model_dump(mode="json"),
         backbone=job.backbone.info.model_dump(mode="json"),
         seed=job.seed,
         splits=job.splits.fingerprint,
         class_names=job.splits.class_names_hash,
         **({} if decoder == "pyav" else {"decoder": decoder}),
+        # Their order is a part of the model, which the sorted keys of the hash do not show.
+        **({} if heads == sorted(heads, key=_nearest_first) else {"temporal_heads": heads}),
     )
+
+
+def _nearest_first(item: tuple[Any, Any]) -> tuple[int, bool]:
+    offset = int(item[0])
+    return abs(offset), offset > 0
 
 
 def record_path(job: Job, key: str, results: Path) -> Path:
@@ -137,13 +150,15 @@ def make_record(job: Job, key: str, run_id: str, outcome: Outcome) -> RunRecord:
 
 def costs_of(job: Job, outcome: Outcome, model: VideoViT) -> Efficiency:
     """Parameters and multiply-adds of the model over the protocol's test views."""
-    views = job.protocol.views
+    views, trained = job.protocol.views, outcome.model
+    if outcome.given and trained.recipe:  # a merged file has nothing left that was trained
+        trained = build_skeleton(trained.config, trained.recipe, merged=False)
     return count_costs(
         model,
         job.backbone.model,
         num_frames=job.protocol.sampling.num_frames,
         views=views.clips * views.crops,
-        trained=outcome.model,
+        trained=trained,
     )
 
 

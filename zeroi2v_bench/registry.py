@@ -14,8 +14,6 @@ from zeroi2v_bench.errors import BenchError, UnknownNameError
 if TYPE_CHECKING:
     from types import ModuleType
 
-KINDS = ("methods", "datasets", "backbones")
-
 
 def names(kind: str) -> list[str]:
     """Names of all modules of a kind ("methods", "datasets", "backbones"), sorted.

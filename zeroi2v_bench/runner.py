@@ -18,9 +18,16 @@ from zeroi2v_bench.data.reader import FrameReader
 from zeroi2v_bench.data.reader_watch import batches_of
 from zeroi2v_bench.data.splits import load_splits
 from zeroi2v_bench.datasets.base import find_dataset
-from zeroi2v_bench.distributed import is_first, require_agreement
+from zeroi2v_bench.distributed import gather, is_first, require_agreement
 from zeroi2v_bench.evaluation import accuracy_of, evaluate
-from zeroi2v_bench.merging import compare_predictions, count_adapted, merge, refusal, verify_merge
+from zeroi2v_bench.merging import (
+    compare_predictions,
+    count_adapted,
+    full_float32,
+    merge,
+    refusal,
+    verify_merge,
+)
 from zeroi2v_bench.methods.base import adapt, parse_params
 from zeroi2v_bench.recording import Job, Outcome, key_of, make_record, record_path
 from zeroi2v_bench.records import (
@@ -56,6 +63,8 @@ if TYPE_CHECKING:
 
 VERIFIED_CLIPS = 64
 """Test clips on which the logits before and after merging are compared, in float32 and float64."""
+VERIFIED_FRAMES = 64
+"""Frames at once there: attention in float64 takes memory that evaluation does not."""
 EVAL_FRAMES = 512
 """Frames per batch of test views: as many clips as fit, at least one."""
 
@@ -120,7 +129,7 @@ def run(
     require_agreement(key)
     path = record_path(job, key, results)
     with sole_run(path), clear_faults():
-        if path.is_file() and not force:
+        if gather(path.is_file())[0] and not force:
             report(f"already recorded: {path}")
             return read_record(path)
         while path.exists():  # forced: the earlier record stays
@@ -139,6 +148,7 @@ def make_reader(
     return FrameReader(cache, index, execution.decoder)
 
 
+@full_float32()
 def perform(job: Job, key: str, path: Path, trained: VideoViT | None) -> RunRecord:
     """Do what is not recorded yet, and write the record last; only the first process writes."""
     started = time.perf_counter()
@@ -150,6 +160,12 @@ def perform(job: Job, key: str, path: Path, trained: VideoViT | None) -> RunReco
         model = adapt_to_task(job)
         with job.timed("fit"):
             fitted = train(job, model, checkpoint)
+        # What earlier attempts of a resumed training took counts too.
+        earlier = max(0.0, fitted.details.get("seconds", 0.0) - job.seconds["fit"])
+        started -= earlier
+        job.seconds["fit"] = round(job.seconds["fit"] + earlier, 2)
+        if fitted.left_out:
+            job.report(f"training clips that could not be read: {', '.join(fitted.left_out)}")
     merged = None if refusal(model) or not count_adapted(model) else merge(model)
     with job.timed("evaluate"):
         predictions = predict(job, [model] if merged is None else [model, merged])
@@ -157,12 +173,18 @@ def perform(job: Job, key: str, path: Path, trained: VideoViT | None) -> RunReco
         checked = None if merged is None else check_merge(job, model, merged, predictions)
     job.seconds["total"] = round(time.perf_counter() - started, 2)
     outcome = Outcome(
-        model=model, merged=merged, fitted=fitted, checked=checked, predictions=predictions
+        model=model,
+        given=trained is not None,
+        merged=merged,
+        fitted=fitted,
+        checked=checked,
+        predictions=predictions,
     )
     record = make_record(job, key, path.stem, outcome)
     if is_first():
         write_predictions(predictions[-1], path)
-        save_model(merged or model, path.with_suffix(".safetensors"))
+        if trained is not None or fitted.solver != "none":
+            save_model(merged or model, path.with_suffix(".safetensors"))
         append_record(record, path.parents[1])
         checkpoint.remove()
     return record
@@ -287,10 +309,12 @@ def check_merge(
         MergeError: Past tolerance, or a clip changed its top-1.
     """
     loader = loader_of(job, job.splits.test[:VERIFIED_CLIPS], divided=False)
+    most = max(1, VERIFIED_FRAMES // job.protocol.sampling.num_frames)
     batches = (
-        normalise(batch.video.flatten(0, 1).to(job.device), model.config.mean, model.config.std)
+        normalise(part.to(job.device), model.config.mean, model.config.std)
         for batch in batches_of(loader)
         if len(batch.rows)
+        for part in batch.video.flatten(0, 1).split(most)
     )
     checked = verify_merge(model, merged, batches)
     ties = compare_predictions(*predictions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zeroi2v_bench.data.frame_cache import open_cache
+from zeroi2v_bench.distributed import group_size
 from zeroi2v_bench.errors import BenchError, Interrupted
 from zeroi2v_bench.runner import run
 
@@ -65,6 +66,8 @@ def sweep(
         except Interrupted as error:
             raise Interrupted(f"{name_of(spec)}: {error}") from error
         except BenchError as error:
+            if group_size() > 1:  # the others may not have failed: the group is out of step
+                raise
             failed.append(f"{name_of(spec)}: {error}")
         else:
             records.append(record)

@@ -151,10 +151,10 @@ def _fill(clip: Any, file: Path, *, quick_gelu: bool) -> None:
     found = read_weights(file)
     if found.is_script and not quick_gelu:
         raise BackboneError("QuickGELU mismatch: OpenAI's archive needs the -quickgelu model")
-    tensors = {k: v.contiguous() for k, v in found.tensors.items() if k not in OPENAI_SETTINGS}
+    tensors = {k: v for k, v in found.tensors.items() if k not in OPENAI_SETTINGS}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
-        save_file({name: value.clone() for name, value in tensors.items()}, path)
+        save_file(tensors, path)
         try:
             open_clip.load_checkpoint(clip, str(path))
         except (RuntimeError, KeyError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +14,7 @@ from zeroi2v_bench.checkpoints.saved import is_saved_model, load_model
 from zeroi2v_bench.errors import CheckpointError
 from zeroi2v_bench.nn.video_vit import VideoViT
 from zeroi2v_bench.records import BackboneInfo
+from zeroi2v_bench.types import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +44,10 @@ def plain_model_of(trained: VideoViT, checkpoint: Path | None) -> Backbone:
         plain = VideoViT(trained.config)
     parts = (name_of(trained.config), checkpoint.name if checkpoint else "")
     spec = f"checkpoint:{'/'.join(filter(None, parts))}"
-    info = BackboneInfo(spec=spec, weights_hash=hash_weights(trained))
+    # Heads, offsets and scales are no tensors, and yet make another model.
+    shape = asdict(trained.config) | (trained.recipe.to_dict() if trained.recipe else {})
+    weights = fingerprint([hash_weights(trained), json.dumps(shape, sort_keys=True, default=str)])
+    info = BackboneInfo(spec=spec, weights_hash=weights)
     return Backbone(model=plain, info=info)
 
 

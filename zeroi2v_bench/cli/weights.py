@@ -65,7 +65,7 @@ def export_command(
     """Write a merged model as another library's weights, or as ONNX.
 
     The JSON beside them holds what an image model has no place for: head offsets, temporal
-    embedding and classifier.
+    embedding and class names.
     """
     from zeroi2v_bench.checkpoints.export import export_model
     from zeroi2v_bench.checkpoints.trained_model import load_trained

@@ -98,13 +98,19 @@ class SideBySide:
         self.plan, self.report = plan, report
         self.source = plan.video and Source(plan.video, num_frames, views)
         self.dtype = DTYPES[plan.precision]
+        device = torch.empty(0, device=plan.device).device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # the clock waits for this one
         self.models: list[nn.Module] = [m.to(plan.device, self.dtype) for m in models]
         self.memory_mb = [
             peak_memory_mb(m, self.videos(s, 1))
             for m, s in zip(self.models, self.sides, strict=True)
         ]
         if plan.compiled:
-            self.models = [torch.compile(m) for m in self.models]  # type: ignore[misc]
+            # All models share the code of one class, of which only so many versions are compiled;
+            # past that, fullgraph makes an error of what would run uncompiled.
+            torch._dynamo.config.recompile_limit = 8 + 4 * len(models)
+            self.models = [torch.compile(m, fullgraph=True) for m in self.models]  # type: ignore[misc]
 
     def videos(self, side: int, batch: int) -> Tensor:
         """A batch of videos, all their views in one: (batch * V, 3, T, side, side)."""
@@ -152,7 +158,10 @@ class SideBySide:
         try:
             with torch.inference_mode():
                 self.models[index](self.videos(self.sides[index], batch))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:  # out of memory, or more rows than a kernel's grid has
+            full = isinstance(error, torch.OutOfMemoryError)
+            if not full and "invalid configuration" not in str(error):
+                raise
             torch.cuda.empty_cache()
             return False
         return True

@@ -215,7 +215,9 @@ def _optional_runs(
     shift: Mapping[str, Any], key: str, step: int, *, right: Any
 ) -> list[tuple[int, str, int]]:
     div = shift.get(key, -1)
-    if not isinstance(div, int) or div <= 0:
+    if not isinstance(div, int) or isinstance(div, bool):
+        raise CheckpointError(f"stdha_cfg.{key}={div!r} is not a whole number")
+    if div <= 0:
         return []
     return [(-step, key, div), (step, key, div)] if right else [(-step, key, div)]
 

@@ -30,6 +30,8 @@ class _QuickGELU(torch.autograd.Function):
         # With y = silu(1.702 x) / 1.702, dy/dx is the derivative of silu at 1.702 x.
         (x,) = ctx.saved_tensors
         scaled = 1.702 * x
+        if x.dtype == torch.float16:  # infinite past 38,487, and infinity times zero is no number
+            scaled.clamp_(-65504, 65504)
         return torch.ops.aten.silu_backward.grad_input(  # type: ignore[no-any-return]
             grad, scaled, grad_input=scaled
         )

@@ -34,7 +34,9 @@ class STAdapter(nn.Module):
         """(B*T, N, D) -> the same tensor, changed in place as in the released code."""
         patches = tokens[:, self.first_patch :]
         side = isqrt(patches.shape[1])
-        narrow = self.down(patches).view(-1, num_frames, side, side, self.conv.in_channels)
+        # Linear keeps its input for the backward pass, unless it has to copy it to use it.
+        kept = patches.clone() if patches.requires_grad and patches.is_contiguous() else patches
+        narrow = self.down(kept).view(-1, num_frames, side, side, self.conv.in_channels)
         mixed = self.conv(narrow.permute(0, 4, 1, 2, 3).contiguous())  # (B, hidden, T, side, side)
         mixed = mixed.permute(0, 2, 3, 4, 1).reshape(*patches.shape[:2], -1)
         patches += self.up(mixed)

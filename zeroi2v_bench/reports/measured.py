@@ -136,7 +136,7 @@ class Group:
         run = self.newest
         return {
             "seeds": len(self.runs),
-            "coverage": self._join(lambda r: f"{r.accuracy.num_clips}/{r.accuracy.num_expected}"),
+            "coverage": self._join(lambda r: f"{r.accuracy.num_clips}/{r.num_test}"),
             "protocol": f"{run.protocol} v{run.protocol_version} #{run.protocol_hash[:8]}",
             "recipe": run.recipe,
             "weights": "random" if self.random_weights else "pretrained",

@@ -261,8 +261,11 @@ class Training:
             self.state, saved = found
             put_tensors(self.model, saved["weights"])
             for name, part in self.parts.items():
-                part.load_state_dict(saved[name])
+                if saved[name]:  # a scaler that was off has nothing to restore
+                    part.load_state_dict(saved[name])
             self.tell("resumed", math.nan)
+        if len(set(gather(self.state.step))) > 1:
+            raise TrainError("the processes see different checkpoints: share the results folder")
 
     def farewell(self) -> str:
         """What is said on the way out."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
@@ -128,17 +129,19 @@ class _Unpickler(pickle.Unpickler):
         calls: dict[str, Callable[..., Any]] = {
             "collections.OrderedDict": OrderedDict,
             "torch.Size": tuple,
-            "torch._utils._rebuild_tensor_v2": self._tensor,
-            "torch._utils._rebuild_parameter": self._parameter,
-            "builtins.getattr": self._attribute,
-            "__builtin__.getattr": self._attribute,
+            "torch._utils._rebuild_tensor_v2": partial(self._tensor),
+            "torch._utils._rebuild_parameter": partial(self._parameter),
+            "builtins.getattr": partial(self._attribute),
+            "__builtin__.getattr": partial(self._attribute),
         }
         inert = INERT_CALLS | SCRIPT_CALLS if self.script else INERT_CALLS
-        return calls | dict.fromkeys(inert, self._inert)
+        return calls | dict.fromkeys(inert, partial(self._inert))
 
     def _tensor(
         self, storage: Storage, offset: int, size: Any, stride: Any, *_: Any
     ) -> StoredTensor:
+        if not isinstance(storage, Storage) or len(size) != len(stride):
+            raise CheckpointError(f"{self.where}: damaged tensor")
         return StoredTensor(storage, int(offset), tuple(map(int, size)), tuple(map(int, stride)))
 
     def _parameter(self, data: StoredTensor, *_: Any) -> StoredTensor:
