@@ -139,6 +139,24 @@ def test_a_protocol_that_names_what_does_not_exist_is_refused(tmp_path, key):
         check_protocol(load_protocol(str(path)))
 
 
+def test_views_smaller_than_a_crop_are_refused_when_the_protocol_is_changed():
+    protocol = load_protocol("full_k400_8f")
+    with pytest.raises(
+        ProtocolError, match=r"views\.short_side=223 is below image_size=224.*legal"
+    ):
+        override(protocol, {"views.short_side": 223})
+    for legal in (None, 224, 256):
+        assert override(protocol, {"views.short_side": legal}).views.short_side == legal
+
+
+def test_a_protocol_cannot_have_the_name_of_the_folder_of_costs(tmp_path):
+    source = protocol_dirs()[0] / "full_digits.yaml"
+    path = tmp_path / "costs.yaml"
+    path.write_text(source.read_text().replace("name: full_digits", "name: costs"))
+    with pytest.raises(ProtocolError, match="cannot be named 'costs'"):
+        load_protocol(str(path))
+
+
 def test_a_key_given_twice_is_refused(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text("name: x\nversion: 1\nname: x\n")

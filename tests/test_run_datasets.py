@@ -12,7 +12,13 @@ from zeroi2v_bench.protocol import load_protocol
 from zeroi2v_bench.records import load_records
 
 CLASSES = 2
-SMALL = ("optim.epochs=1", "sampling.num_frames=4", "augment.short_side=32", "views.short_side=32")
+SMALL = (
+    "optim.epochs=1",
+    "sampling.num_frames=4",
+    "image_size=32",
+    "augment.short_side=32",
+    "views.short_side=32",
+)
 TREES = {
     "hmdb": lambda root: trees.hmdb51_tree(root, trees.hmdb51_lists(CLASSES, train=16, test=2)),
     "ucf": lambda root: trees.ucf101_tree(root, trees.ucf101_lists(CLASSES, groups=5, clips=4)),

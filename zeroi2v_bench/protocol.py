@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from zeroi2v_bench.errors import ProtocolError, UnknownNameError
+from zeroi2v_bench.records import COSTS
 from zeroi2v_bench.strict import Frozen, Positive, Share, first_problem, parse_yaml
 from zeroi2v_bench.types import fingerprint
 
@@ -100,6 +101,7 @@ class Optim(Frozen):
 
     Attributes:
         lr: Peak learning rate at exactly this batch size; nothing rescales it.
+        betas: Of AdamW; "one_cycle" moves the first from 0.95 to 0.85 and back, whatever it is.
         schedule: "cosine" to ``final_lr``, after a linear warm-up from ``warmup_start`` of it,
             or torch's "one_cycle".
         step_per: Whether the cosine moves at every optimiser step or once an epoch.
@@ -173,6 +175,13 @@ class Protocol(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:
+        if self.name == COSTS:
+            raise ValueError(f"a protocol cannot be named {COSTS!r}: that folder is for costs")
+        if (side := self.views.short_side) is not None and side < self.image_size:
+            raise ValueError(
+                f"views.short_side={side} is below image_size={self.image_size}, so that a crop "
+                f"does not fit; legal are {self.image_size} and more, or none"
+            )
         for label in self.default_methods:
             if label not in self.methods:
                 raise ValueError(f"default_methods names {label!r}, which is not under methods")
