@@ -106,6 +106,19 @@ def test_clips_that_take_too_long_end_as_failed(tree, tmp_path, monkeypatch):
     assert any("no answer within" in info.reason for info in found.values())
 
 
+def test_only_what_cannot_be_written_is_called_that(tree, tmp_path):
+    def broken_pipe(done, total):
+        raise BrokenPipeError(32, "of the terminal")
+
+    with pytest.raises(BrokenPipeError, match="of the terminal"):
+        build_index("hmdb51", tree, tmp_path, advance=broken_pipe)
+    partial = index_path(tmp_path, "hmdb51", tree).with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    partial.mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        build_index("hmdb51", tree, tmp_path)
+
+
 def test_two_scans_at_once_are_refused(tree, tmp_path):
     path = index_path(tmp_path, "hmdb51", tree)
     path.parent.mkdir()

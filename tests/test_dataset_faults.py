@@ -1,13 +1,17 @@
 """Files that contradict themselves or each other are one clear error that names the file."""
 
+import errno
 import json
+import os
 
 import pytest
 import standin_trees as trees
 
+from zeroi2v_bench.data.reader_watch import require_files
 from zeroi2v_bench.datasets import hmdb51, kinetics400, ssv2, ucf101
 from zeroi2v_bench.errors import DataError
 from zeroi2v_bench.protocol import SplitSpec
+from zeroi2v_bench.types import Clip
 
 FIRST, DEFAULT = SplitSpec(name="1"), SplitSpec()
 LISTS = "ucfTrainTestlist"
@@ -120,3 +124,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_data_root_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="absent is not a folder"):
         ucf101.load(tmp_path / "absent", FIRST)
+
+
+def test_a_mount_that_broke_is_data_that_is_gone(monkeypatch):
+    def broken(*_, **__):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    clips = [Clip(id="a", path="/mount/a.avi", label=0)]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", broken)
+        with pytest.raises(DataError, match="is the folder still mounted"):
+            require_files(clips)

@@ -53,6 +53,20 @@ def test_a_log_that_cannot_be_written_is_a_clear_error(tmp_path):
         raise AssertionError
 
 
+def test_a_log_that_cannot_be_written_any_more_is_a_clear_error(tmp_path):
+    path = tmp_path / "run.log.jsonl"
+    with progress.json_log(path) as sink:
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(RecordError, match="cannot write"):
+            sink(EVENT)
+
+
+def test_an_error_of_the_training_is_not_taken_for_one_of_the_log(tmp_path):
+    with pytest.raises(OSError, match="of the data"), progress.json_log(tmp_path / "run.log.jsonl"):
+        raise OSError(5, "of the data")
+
+
 def test_the_bar_is_silent_in_a_pipe_and_live_on_a_terminal(monkeypatch, capsys):
     with progress.train_bar("zeroi2v") as sink:
         sink(EVENT)

@@ -1,7 +1,8 @@
 """Scan a dataset once: decoded frame counts, sizes, verdicts and hashes, kept beside the results.
 
 The index is a cache. An entry is valid as long as the file has the size and time of change that
-it was scanned with; lines that cannot be read are scanned again.
+it was scanned with; lines that cannot be read are scanned again. A folder of frames has those of
+the folder itself: images added or removed are noticed, images overwritten in place are not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +66,10 @@ class ClipInfo(NamedTuple):
 
 
 class ClipIndex(Mapping[str, ClipInfo]):
-    """Path to what the scan found; a file that has changed since counts as not scanned."""
+    """Path to what the scan found; a file that has changed since counts as not scanned.
+
+    Images that were overwritten in place do not change their folder, see the module's docstring.
+    """
 
     def __init__(self, infos: Iterable[ClipInfo] = ()) -> None:
         self._infos = {info.path: info for info in infos}
@@ -131,7 +136,7 @@ def media_of(dataset: str, root: Path | None) -> tuple[set[str], set[str]]:
     module = find_dataset(dataset)
     loaded = [module.load(root, SplitSpec(name=split)) for split in module.SPLITS]
     listed = {clip.path for splits in loaded for clip in (*splits.train, *splits.test)}
-    present = {path for path in listed if Path(path).exists()}
+    present = {path for path in listed if os.path.exists(path)}  # noqa: PTH110 - never raises
     folders = {Path(path).name for path in present if Path(path).is_dir()}
     common = Path(os.path.commonpath([Path(path).parent for path in present]))
     found = {path for _, path in iter_media(common, folders.__contains__)}
@@ -185,44 +190,57 @@ def build_index(
         advance: Called with the numbers of clips done and to do.
 
     Raises:
-        DataError: The dataset is not there, or another scan is at work.
-        RecordError: The results folder cannot be written.
+        DataError: The dataset is not there, another scan is at work, or the partial index cannot
+            be written.
+        RecordError: The index cannot be written.
     """
     paths = sorted(set[str]().union(*media_of(dataset, root)))
     path = index_path(results, dataset, root)
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=0):
-            known = ClipIndex(_read(path))
-            done = [info for p in paths if (info := known.get(p)) and info.verdict != "failed"]
-            missing = sorted(set(paths) - {info.path for info in done})
+        lock = FileLock(path.with_suffix(".lock"), timeout=0).acquire()
+    with lock:
+        known = ClipIndex(_read(path))
+        done = [info for p in paths if (info := known.get(p)) and info.verdict != "failed"]
+        missing = sorted(set(paths) - {info.path for info in done})
+        advance(len(done), len(paths))
+        for info in _scan(missing, _partial(path), workers, limit_s):
+            done.append(info)
             advance(len(done), len(paths))
-            for info in _scan(missing, _partial(path), workers, limit_s):
-                done.append(info)
-                advance(len(done), len(paths))
-            _write(done, path)
+        _write(done, path)
+    return ClipIndex(done)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Around nothing but what locks and writes: reading clips has errors of its own."""
+    try:
+        yield
     except Timeout as error:
         raise DataError(f"{path}: another scan is writing it; wait for that") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
-    return ClipIndex(done)
 
 
 def _write(infos: Iterable[ClipInfo], path: Path) -> None:
     lines = sorted(json.dumps(info._asdict()) + "\n" for info in infos)
     write_atomically(path, "".join(lines).encode())
-    _partial(path).unlink(missing_ok=True)
+    with _writing(path):
+        _partial(path).unlink(missing_ok=True)
 
 
 def _scan(paths: list[str], partial: Path, workers: int, limit_s: float) -> Iterator[ClipInfo]:
     """Scan clips, and append each to the partial file as soon as it is known."""
-    with partial.open("a", encoding="utf-8") as file:
-        file.write("\n")  # ends a line that a killed scan left unfinished
-        for answer in map_killable(scan_clip, paths, workers=workers, limit_s=limit_s):
-            info = answer.value or _failed(answer.task, answer.failure)
-            file.write(json.dumps(info._asdict()) + "\n")
-            file.flush()
-            yield info
+    _append("\n", partial)  # ends a line that a killed scan left unfinished
+    for answer in map_killable(scan_clip, paths, workers=workers, limit_s=limit_s):
+        info = answer.value or _failed(answer.task, answer.failure)
+        _append(json.dumps(info._asdict()) + "\n", partial)
+        yield info
+
+
+def _append(text: str, path: Path) -> None:
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _failed(path: str, reason: str) -> ClipInfo:

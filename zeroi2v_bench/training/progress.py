@@ -77,7 +77,11 @@ def epoch_lines(title: str, report: Callable[[str], None]) -> Sink:
 
 @contextmanager
 def json_log(path: Path) -> Iterator[Sink]:
-    """Append every event, with its time, to a file; steps at most once a second."""
+    """Append every event, with its time, to a file; steps at most once a second.
+
+    Raises:
+        RecordError: The file cannot be written. Other errors pass.
+    """
     last_s = -math.inf
 
     def sink(event: TrainEvent) -> None:
@@ -89,8 +93,8 @@ def json_log(path: Path) -> Iterator[Sink]:
         values = {k: v for k, v in asdict(event).items() if v == v and v is not None}
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
         try:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise RecordError(f"cannot write {path}: {error.strerror}") from error
 
@@ -98,9 +102,9 @@ def json_log(path: Path) -> Iterator[Sink]:
         with path.open("a", encoding="utf-8") as file:
             if file.tell() and not path.read_bytes().endswith(b"\n"):
                 file.write("\n")  # ends the line that a killed run was writing
-            yield sink
     except OSError as error:
         raise RecordError(f"cannot write {path}: {error.strerror}") from error
+    yield sink
 
 
 @contextmanager
