@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others, as while the first one verifies a merge."""
+"""How long a process waits for the others, as while the first one writes a checkpoint."""
 
 
 def rank() -> int:

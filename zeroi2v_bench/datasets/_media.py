@@ -167,7 +167,7 @@ def locate(lists: Lists) -> Splits:
     A clip whose file is missing keeps its place; its path is where its neighbours lie.
 
     Raises:
-        DataError: Not one file is there, or a clip is listed twice.
+        DataError: Not one file is there. A clip listed twice is left to `splits.check_leaks`.
     """
     entries = [*lists.train, *lists.test]
     media = find_media(lists, entries)
