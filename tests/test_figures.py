@@ -1,7 +1,9 @@
 """Which records a figure draws, and under which names."""
 
+import math
 import re
 
+import pytest
 from synthetic_records import record
 from test_cost_cases import costs, row
 
@@ -60,6 +62,32 @@ def test_changes_that_begin_alike_are_not_joined():
 def test_another_family_of_protocols_has_a_curve_of_its_own():
     other = record(shots=4, protocol="mine_4shot")
     assert curves_of(few_shot(4), other)[0] == 2
+
+
+ODD = [math.nan, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("gmacs", ODD)
+def test_a_run_without_a_usable_cost_is_named_and_the_others_are_drawn(gmacs):
+    plain = record(method="linear_probe", module="linear_probe")
+    odd = record(method="aim", module="aim", **{"efficiency.gmacs_per_video": gmacs})
+    *_, figure = trade_offs([plain, odd], [])
+    assert labels_of(figure) == ["linear_probe"]
+    assert figure.note.endswith(": aim.")
+
+
+@pytest.mark.parametrize("milliseconds", [*ODD, -1.0])
+def test_a_model_without_a_usable_speed_is_named_and_the_others_have_bars(milliseconds):
+    timed = [row("plain", "plain", time_ms=5.0), row("aim", "plain", time_ms=milliseconds)]
+    *_, figure = throughputs([costs(*timed, device="cpu")])
+    assert figure.picture.count("<rect") == 1
+    assert figure.note.endswith(": aim.")
+    assert len(throughputs([costs(*timed[1:], device="cpu")])) == 1
+
+
+def test_a_run_of_a_few_shot_protocol_without_shots_is_in_no_curve():
+    odd = record(shots=None, protocol="fewshot_digits_8shot")
+    assert curves_of(few_shot(4), odd) == (1, ["zeroi2v"])
 
 
 def test_a_cost_that_was_counted_but_not_timed_has_no_bar():

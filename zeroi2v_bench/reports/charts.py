@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 OURS = "zeroi2v"
 NUM_COLOURS = 8
 LEAST_RADIUS, MOST_RADIUS = 4.5, 20.0
+ROUNDING = 1e-9
+"""GFLOPs below which a difference is one of rounding only."""
 MOST_LETTERS = 24
 """Letters up to which a label is shown whole."""
 WIDE_FONT = 1.15
@@ -170,7 +172,7 @@ def _stretched(
     """An axis from 0 that is linear near it and logarithmic beyond, and its ticks."""
     least, most = min([*values, 0.0]), max([*values, 0.0])
     size = max(-least, most)
-    if not size:
+    if size < ROUNDING:
         return linear(0, 1, start, end), [0.0]
     top = math.floor(math.log10(size))
     unit = 10.0 ** (top - 2) / 1.5

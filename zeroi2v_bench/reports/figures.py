@@ -55,14 +55,22 @@ def trade_offs(runs: Sequence[RunRecord], costs: Sequence[CostRecord]) -> list[F
         table = TRADE_OFFS.get(dataset)
         points = _published_points(load_table(table)[1]) if table else []
         shown = without_variants(own)
-        points += [p for group in shown if (p := _measured_point(group, plain)) is not None]
+        found = [(g.facts()["method"], _measured_point(g, plain)) for g in shown]
+        points += [p for _, p in found if p is not None]
         if not points:
             continue
         caption = f"{DATASETS.get(dataset, dataset)}: accuracy against extra cost"
         picture = bubbles(_told_apart(points), colours(point.method for point in points), caption)
         note = VARIANTS if len(shown) < len(own) else ""
-        figures.append(Figure(caption=caption, picture=picture, note=note))
+        note += _not_drawn(name for name, p in found if p is None)
+        figures.append(Figure(caption=caption, picture=picture, note=note.strip()))
     return figures
+
+
+def _not_drawn(names: Iterable[str]) -> str:
+    """A line about measurements that have no place in a chart."""
+    distinct = ", ".join(dict.fromkeys(names))
+    return f" Not drawn, for want of a usable figure on record: {distinct}." if distinct else ""
 
 
 def without_variants(groups: Sequence[Group]) -> list[Group]:
@@ -162,8 +170,14 @@ def throughputs(costs: Sequence[CostRecord]) -> list[Figure]:
             panels.setdefault((backbone, case.record.views, device), []).append(case)
     for (backbone, views, device), cases in panels.items():
         caption = f"Throughput, measured: {backbone}, {views}, {device}, best batch"
-        figures.append(_bar_figure(caption, [_measured_bar(case) for case in cases]))
+        items = [_measured_bar(case) for case in cases]
+        if any(_is_speed(bar.value) for bar in items):
+            figures.append(_bar_figure(caption, items))
     return figures
+
+
+def _is_speed(value: float) -> bool:
+    return math.isfinite(value) and value > 0
 
 
 def _published_bars(rows: Iterable[PublishedRow]) -> Iterable[Bar]:
@@ -184,8 +198,10 @@ def _measured_bar(case: CostCase) -> Bar:
 
 
 def _bar_figure(caption: str, items: list[Bar]) -> Figure:
-    palette = colours(bar.method for bar in items)
-    return Figure(caption=caption, picture=bars(items, palette, caption))
+    drawn = [bar for bar in items if _is_speed(bar.value)]
+    picture = bars(drawn, colours(bar.method for bar in drawn), caption)
+    note = _not_drawn(bar.label for bar in items if not _is_speed(bar.value))
+    return Figure(caption=caption, picture=picture, note=note.strip())
 
 
 def few_shot_curves(runs: Sequence[RunRecord]) -> list[Figure]:

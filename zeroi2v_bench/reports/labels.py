@@ -22,6 +22,12 @@ SAME_X = 6.0
 AWAY = 14.0
 """From the widest point of a column to its labels."""
 STEP = 2
+LINE_STEP = math.ceil(LINE / STEP) * STEP
+"""From a base line to the next one that is clear of it."""
+
+Stack = tuple[float, tuple[Box, ...]]
+"""How far labels above each other were moved, and where they are."""
+NOWHERE: Stack = (math.inf, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +98,25 @@ def _column(
     order = sorted(members, key=lambda k: marks[k].y)
     wide = max(marks[k].wide for k in order)
     left = max(marks[k].box.right for k in order) + AWAY
-    if left + wide > WIDTH:
+    if left + wide + 1 > WIDTH:
         left = min(marks[k].box.left for k in order) - AWAY - wide
-    best: dict[int, tuple[float, tuple[Box, ...]]] = {0: (0.0, ())}
-    """By the lowest base line so far: how far the labels moved, and where they are."""
+    lines = _base_lines(frame)
+    best: dict[int, Stack] = dict.fromkeys(lines, (0.0, ()))
+    """By base line: the best places of the marks so far that leave it free and what is below."""
     for k in order:
-        mark, after = marks[k], {}
-        for base in _base_lines(frame):
+        mark, after, least = marks[k], {}, NOWHERE
+        for base in lines:
             box = _label_box(left, base, mark.wide)
-            before = [found for last, found in best.items() if base - last >= LINE]
-            if before and _is_free(box, taken, frame):
-                moved, boxes = min(before, key=lambda found: found[0])
-                after[base] = (moved + (base - 4 - mark.y) ** 2, (*boxes, box))
+            if base in best and _is_free(box, taken, frame):
+                moved, boxes = best[base]
+                stack = (moved + (base - 4 - mark.y) ** 2, (*boxes, box))
+                least = min(least, stack, key=lambda stack: stack[0])
+            if least is not NOWHERE:
+                after[base + LINE_STEP] = least
         best = after
-    if not best:
+    if least is NOWHERE:
         return None
-    return dict(zip(order, min(best.values(), key=lambda found: found[0])[1], strict=True))
+    return dict(zip(order, least[1], strict=True))
 
 
 def _base_lines(frame: Frame) -> range:
@@ -115,14 +124,15 @@ def _base_lines(frame: Frame) -> range:
 
 
 def _beside(k: int, marks: Sequence[Mark], taken: Sequence[Box], frame: Frame) -> Box:
-    """A label right beside its mark, else the nearest free place, else right over others."""
+    """A label right beside its mark, else the nearest free place with a line, else over others."""
     mark, refused = marks[k], list(taken)
     while found := place_label(mark.wide, mark.x, mark.y, mark.radius, refused, frame):
         box = found[2]
         if all(mark.distance(box) < other.distance(box) for other in marks if other is not mark):
             return box
         refused.append(box)
-    free = [box for box in _everywhere(mark.wide, frame) if _is_free(box, taken, frame)]
+    distant = (box for box in _everywhere(mark.wide, frame) if mark.needs_leader(box))
+    free = [box for box in distant if _is_free(box, taken, frame)]
     here = _label_box(min(mark.x, WIDTH - mark.wide - 2), mark.y, mark.wide)
     return min(free, key=mark.distance, default=here)
 
