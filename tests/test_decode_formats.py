@@ -112,15 +112,6 @@ def test_frames_are_turned_as_players_show_them(rotation, tmp_path):
     assert (info.height, info.width) == turned.shape[1:3]
 
 
-def test_frames_can_be_scaled_down_but_never_up_while_they_are_decoded(tmp_path):
-    path = write_clip(tmp_path / "clip.mp4", frames=3, size=(64, 192))
-    small, info = decode_all(path, short_side=32)
-    same, _ = decode_all(path, short_side=100)
-    assert small.shape == (3, 32, 96, 3)
-    assert (info.width, info.height) == (192, 64)
-    np.testing.assert_array_equal(same, decode_frames(path, range(3)))
-
-
 def test_clips_too_large_to_hold_are_read_twice_with_the_same_result(tmp_path, monkeypatch):
     path = write_clip(tmp_path / "clip.mp4")
     held = read_frames(path, lambda n: np.arange(0, n, 5))

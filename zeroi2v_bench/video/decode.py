@@ -121,14 +121,12 @@ def read_frames(
 def decode_all(
     path: str | Path,
     *,
-    short_side: int | None = None,
     each: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
 ) -> tuple[np.ndarray, VideoInfo]:
     """Every frame of a clip, decoded once.
 
     Args:
         path: The file or folder.
-        short_side: Larger frames are scaled down to this short side while they are converted.
         each: What to make of each frame (H, W, C) as it comes, so that not all are held as they
             are.
 
@@ -139,7 +137,7 @@ def decode_all(
         DecodeError: No frame can be decoded, or an extracted frame cannot be read.
     """
     with _open(Path(path)) as reader:
-        frames = [each(reader.rgb(frame, short_side)) for frame in reader]
+        frames = [each(reader.rgb(frame)) for frame in reader]
         info = reader.info()
     return np.stack(frames), info
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from zeroi2v_bench.errors import DecodeError
-from zeroi2v_bench.video.decode_reader import VideoInfo, scaled_down
+from zeroi2v_bench.video.decode_reader import VideoInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class FolderReader:
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(self._files))
 
-    def rgb(self, frame: int, short_side: int | None = None) -> np.ndarray:
+    def rgb(self, frame: int) -> np.ndarray:
         """(H, W, C) uint8; all frames must have one size."""
         file = self._files[frame]
         try:
@@ -47,10 +47,7 @@ class FolderReader:
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise DecodeError(f"{file}: {error}") from error
         self._sound.add(frame)
-        size = scaled_down(*pixels.size, short_side)
-        return np.asarray(
-            pixels if size == pixels.size else pixels.resize(size, Image.Resampling.BILINEAR)
-        )
+        return np.asarray(pixels)
 
     def num_bytes(self, frame: int) -> int:
         """Nothing is held before ``rgb`` reads the file."""

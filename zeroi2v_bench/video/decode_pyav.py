@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from zeroi2v_bench.errors import DecodeError
-from zeroi2v_bench.video.decode_reader import VideoInfo, scaled_down
+from zeroi2v_bench.video.decode_reader import VideoInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,9 +109,9 @@ class FileReader:
         """FFmpeg's name of the codec, such as h264 or av1, whichever decoder is used."""
         return str(self._stream.codec_context.codec.canonical_name)
 
-    def rgb(self, frame: Any, short_side: int | None = None) -> np.ndarray:
+    def rgb(self, frame: Any) -> np.ndarray:
         """(H, W, C) uint8 at the size of the clip's first frame, turned as players show it."""
-        width, height = scaled_down(self._first.width, self._first.height, short_side)
+        width, height = self._first.width, self._first.height
         pixels: np.ndarray = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
         turns = self._quarter_turns()
         return np.rot90(pixels, turns) if turns else pixels

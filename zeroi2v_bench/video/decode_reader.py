@@ -43,8 +43,8 @@ class Reader(Protocol):
         """The frames, in the form that ``rgb`` takes."""
         ...
 
-    def rgb(self, frame: Any, short_side: int | None = None) -> np.ndarray:
-        """(H, W, C) uint8; a frame with a longer short side is scaled down to ``short_side``."""
+    def rgb(self, frame: Any) -> np.ndarray:
+        """(H, W, C) uint8."""
         ...
 
     def num_bytes(self, frame: Any) -> int:
@@ -54,12 +54,3 @@ class Reader(Protocol):
     def info(self) -> VideoInfo:
         """The verdict, once the iteration has ended."""
         ...
-
-
-def scaled_down(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Width and height after scaling the shorter one down to ``short_side``; never larger."""
-    shorter = min(width, height)
-    if short_side is None or shorter <= short_side:
-        return width, height
-    scale = short_side / shorter
-    return int(width * scale + 0.5), int(height * scale + 0.5)
