@@ -74,7 +74,7 @@ def _gmacs_before(record: RunRecord) -> float:
 
 
 def _coverage(record: RunRecord) -> str:
-    return f"{record.accuracy.num_clips}/{record.accuracy.num_expected}"
+    return f"{record.accuracy.num_clips}/{record.num_test}"
 
 
 def weights_word(record: RunRecord) -> str:
