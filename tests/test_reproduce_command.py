@@ -41,6 +41,24 @@ def test_counts_are_taken_and_runs_without_data_are_named(tmp_path):
     assert "left out: full_k400_8f needs --data-root" in found.stderr
 
 
+def test_the_data_root_is_not_for_embedded_datasets(tmp_path, monkeypatch):
+    given = []
+
+    def run_all(jobs, execution, *, results, data_root):
+        given.extend((protocol.name, data_root) for protocol, _, _ in jobs)
+        return [], []
+
+    monkeypatch.setattr("zeroi2v_bench.cli.run.run_all", run_all)
+    mine = tmp_path / "mine.yaml"
+    run = "run: [{protocol: full_k400_8f}, {protocol: full_digits}]"
+    mine.write_text(MINE.replace("run: [{protocol: full_k400_8f}]", run))
+    results = ["--results", str(tmp_path / "results")]
+    root = ["--data-root", str(tmp_path)]
+    done = CliRunner().invoke(main, ["reproduce", str(mine), *results, *root])
+    assert done.exit_code == 0, done.output
+    assert set(given) == {("full_digits", None), ("full_k400_8f", tmp_path)}
+
+
 def test_a_table_without_a_recipe_lists_those_with_one():
     found = CliRunner().invoke(main, ["reproduce", "runs"])
     assert found.exit_code == 1

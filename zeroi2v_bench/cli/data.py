@@ -164,7 +164,9 @@ def _summary(splits: Splits) -> str:
 
 @data_command.command()
 @click.option("--protocol", "name", required=True, help="Name or file.")
-@click.option("--seed", "seeds", type=int, multiple=True, help="May repeat.  [the protocol's]")
+@click.option(
+    "--seed", "seeds", type=click.IntRange(0), multiple=True, help="May repeat.  [the protocol's]"
+)
 @data_root_option
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE")
 @click.option(

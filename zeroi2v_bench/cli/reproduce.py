@@ -43,15 +43,17 @@ def reproduce_command(table: str, data_root: Path | None, device: str, results: 
         raise TableError(f"table {table} does not say how to reproduce it; known: {legal}")
     from zeroi2v_bench.cli.measure import make_plan
     from zeroi2v_bench.cli.run import run_all
-    from zeroi2v_bench.reproduction import jobs_of, measure_costs
+    from zeroi2v_bench.reproduction import NEEDS_NO_DATA, jobs_of, measure_costs
     from zeroi2v_bench.training.execution import Execution
 
     plan = make_plan(device=device, threads=None, batch=None, max_batch=None)
     measure_costs(steps.measure, plan=plan, results=results, report=_say)
     jobs = jobs_of(steps.run, data_root=data_root, report=_say)
     failed: list[str] = []
-    if jobs:
-        _, failed = run_all(jobs, Execution(device=device), results=results, data_root=data_root)
+    for embedded, root in ((True, None), (False, data_root)):
+        part = [job for job in jobs if (job[0].dataset in NEEDS_NO_DATA) == embedded]
+        if part:
+            failed += run_all(part, Execution(device=device), results=results, data_root=root)[1]
     records, costs = read_records([results]), read_costs([results])
     for name in (table, *steps.tables):
         click.echo(to_markdown(build_table(name, records, costs)))

@@ -1,7 +1,8 @@
 """Decoded frames kept as files that are mapped into memory, in RAM or on disk.
 
 All processes of a run share them, and so do later runs on the same clips. A file is complete or
-not there; its name covers what the frames depend on, so that a clip that changes is read anew.
+not there; its name covers what the frames depend on, so that a file that changes is read anew. Of
+images that are overwritten in place in their folder nothing is noticed.
 """
 
 from __future__ import annotations
