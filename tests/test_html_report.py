@@ -144,7 +144,9 @@ def test_one_column_of_each_table_stays_in_sight_and_names_the_row(page):
 
 
 def test_no_two_columns_of_a_table_have_one_title(runs):
-    page = page_of([*runs, record(shots=4, protocol="p_4shot", **{"fit.solver": "logistic_regression"})])
+    page = page_of(
+        [*runs, record(shots=4, protocol="p_4shot", **{"fit.solver": "logistic_regression"})]
+    )
     for table in page.split("<table>")[1:]:
         heads = re.findall(r"<button[^>]*>(.*?)</button>", table.partition("</thead>")[0])
         assert len(set(heads)) == len(heads)

@@ -25,7 +25,9 @@ def clear_faults() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise TrainError("the device's memory is full; in training a smaller --micro-batch helps") from error
+        raise TrainError(
+            "the device's memory is full; in training a smaller --micro-batch helps"
+        ) from error
     except (RuntimeError, distributed.DistError) as error:
         if group_size() == 1:
             raise
