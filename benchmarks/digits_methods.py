@@ -157,7 +157,7 @@ def show_top1(values: list[float]) -> str:
     """Mean over seeds, with Student's interval where there are several."""
     if len(values) < 2:
         return f"{mean(values):.2f}"
-    low, high = t_interval(values)
+    low, high = (min(max(end, 0.0), 100.0) for end in t_interval(values))
     return f"{mean(values):.2f} ({low:.2f} to {high:.2f})"
 
 
