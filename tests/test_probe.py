@@ -21,7 +21,9 @@ CLASSES = 25
 def probe(shots, unreadable=()):
     """The model after the fit, its report, and its features of the training clips."""
     clips = tuple(
-        Clip(id=f"class{k}_{n}", path="", label=k) for k in range(CLASSES) for n in range(shots)
+        Clip(id=f"class{k}_{n}", path=__file__, label=k)
+        for k in range(CLASSES)
+        for n in range(shots)
     )
     torch.manual_seed(0)
     plain = VideoViT(
