@@ -98,3 +98,11 @@ def meta(monkeypatch):
     )
     with torch.device("meta"):
         yield
+
+
+def test_a_checkpoint_whose_heads_stand_in_another_order_is_another_run(tiny_zeroi2v):
+    hashes = set()
+    for heads in ({-1: 1, 1: 2}, {1: 2, -1: 1}):
+        tiny_zeroi2v.recipe = replace(tiny_zeroi2v.recipe, params={"temporal_heads": heads})
+        hashes.add(plain_model_of(tiny_zeroi2v, None).info.weights_hash)
+    assert len(hashes) == 2

@@ -46,7 +46,7 @@ def plain_model_of(trained: VideoViT, checkpoint: Path | None) -> Backbone:
     spec = f"checkpoint:{'/'.join(filter(None, parts))}"
     # Heads, offsets and scales are no tensors, and yet make another model.
     shape = asdict(trained.config) | (trained.recipe.to_dict() if trained.recipe else {})
-    weights = fingerprint([hash_weights(trained), json.dumps(shape, sort_keys=True, default=str)])
+    weights = fingerprint([hash_weights(trained), json.dumps(shape, default=str)])
     info = BackboneInfo(spec=spec, weights_hash=weights)
     return Backbone(model=plain, info=info)
 
