@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -157,6 +158,15 @@ def test_seeds_of_two_protocol_versions_or_backbones_are_not_averaged(tmp_path):
     assert text.count("2 seeds: A - B") == 3
     assert "full_digits v2 #eeeeeeee\nA: aim, digits\nB: lora, digits\n" in text
     assert "A: aim, other, random weights" in text
+
+
+def test_pairs_are_listed_by_seed_whenever_they_were_run(tmp_path):
+    for day, seed in enumerate((1, 0, 2), start=1):
+        for method in ("aim", "lora"):
+            created = f"2026-01-0{day}T00:00:00Z"
+            write_run(tmp_path, [0, 1, 1], [0, 0, 1], method=method, seed=seed, created=created)
+    rows = re.findall(r"^\| +(\d) \|", compared(tmp_path, "aim", "lora"), re.MULTILINE)
+    assert rows == ["0", "1", "2"]
 
 
 def test_two_seeds_of_a_pair_are_both_named(tmp_path):

@@ -85,9 +85,9 @@ def compare_pair(a: RunRecord, b: RunRecord, roots: Sequence[Path]) -> Pair:
 
 
 def by_setting(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Pairs that differ in nothing but the seed together: only they may be averaged."""
+    """Pairs that differ in nothing but the seed together, by seed: only they may be averaged."""
     alike: dict[tuple[Any, ...], list[Pair]] = {}
-    for pair in pairs:
+    for pair in sorted(pairs, key=lambda pair: (pair.a.seed, pair.b.seed)):
         about = tuple((*_protocol_and_backbone(run), run.method) for run in (pair.a, pair.b))
         alike.setdefault(about, []).append(pair)
     return list(alike.values())
